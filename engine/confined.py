@@ -1,0 +1,98 @@
+"""Running our own code on somebody else's data, where it can do no harm.
+
+An archive is hostile until proven otherwise, and so is a tree that a pet has written. Both are
+handled by a forked child that has its own user, mount, pid, network and IPC namespaces, no
+privilege on the host, and one directory as its whole world.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from engine.errors import BY_KIND, ProcchiError
+from engine.idmap import IdMap, become_root, clone_mapped
+from engine.syswrap import CLONE, MNT, MS, PR, chroot, mount, pivot_root, prctl, umount2
+
+_NAMESPACES = CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWNET | CLONE.NEWIPC | CLONE.NEWUTS
+
+
+def run(work: Callable[[], Any], directory: str, idmap: IdMap, keep: tuple[int, ...] = ()) -> Any:
+    """`work()`'s result, made in a confined child whose root is `directory`, as the map's root.
+
+    `directory` must belong to the map's root, or to the caller. The result travels as JSON.
+    `keep` are the descriptors that `work` uses; every other one above 2 is closed. What
+    `work` needs must be imported before: no file of the host is there to import from.
+
+    The caller must have one thread only. A ProcchiError that `work` raises is raised here;
+    anything else, a death by signal included, as ProcchiError.
+    """
+    result_end, report_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        child = clone_mapped(_NAMESPACES, idmap)
+        if child.pid == 0:
+            _in_the_child(work, directory, idmap, report_end, keep)
+    except BaseException:
+        os.close(report_end)
+        os.close(result_end)
+        raise
+    os.close(report_end)
+    with open(result_end, "rb") as results:
+        try:
+            report = results.read()
+        except BaseException:  # Ctrl-C, say: the child must not work on alone
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+            raise
+        finally:
+            _, status = os.waitpid(child.pid, 0)
+            os.close(child.pidfd)
+    if not report:
+        raise ProcchiError(f"the confined helper ended with {_ending(status)} and said nothing")
+    answer = json.loads(report)
+    if "error" in answer:
+        raise BY_KIND.get(answer["kind"], ProcchiError)(answer["error"])
+    return answer["result"]
+
+
+def _ending(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"status {os.waitstatus_to_exitcode(status)}"
+
+
+def _in_the_child(
+    work: Callable[[], Any], directory: str, idmap: IdMap, report_end: int, keep: tuple[int, ...]
+) -> None:
+    """Enter `directory` for good, run `work`, report, and end. Never returns."""
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        _close_all_but({report_end, *keep})
+        mount(None, "/", None, MS.REC | MS.PRIVATE)
+        mount(directory, directory, None, MS.BIND | MS.REC)
+        os.chdir(directory)  # reachable for the caller's ids, perhaps not for the map's root
+        pivot_root(".", ".")
+        umount2(".", MNT.DETACH)
+        chroot(".")
+        become_root(idmap)
+        prctl(PR.SET_PDEATHSIG, signal.SIGKILL)  # a killed pull takes its helper along
+        answer = {"result": work()}
+    except ProcchiError as error:
+        answer = {"error": str(error), "kind": error.kind}
+    except BaseException as error:
+        answer = {"error": f"{type(error).__name__}: {error}", "kind": "error"}
+    try:
+        os.write(report_end, json.dumps(answer).encode())
+    finally:
+        os._exit(0)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = max(low, fd + 1)
+    os.closerange(low, 1 << 20)

@@ -1,0 +1,203 @@
+"""How a command gets into a living pet: the steps of a meal, in order.
+
+A process joins the pet's group and namespaces and executes the command. A pid namespace, though,
+is entered by children only. Root's nest may enter it for its children's sake, and come home. An
+ordinary user's may not: there the process that has joined clones a second one, and CLONE_PARENT
+makes that one the nest's own child, so that the nest reads its status itself in both cases.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.cgroups import Group
+from engine.hatching import (
+    CAPABILITIES,
+    ENVIRONMENT,
+    execvpe,
+    run_to_execve,
+    settle,
+)
+from engine.idmap import Child, IdMap, become_root
+from engine.model import StepReport
+from engine.steps import Reporter, Step, step
+from engine.syswrap import (
+    CLONE,
+    PR,
+    TIOCGPTN,
+    TIOCSPTLCK,
+    bound_capabilities,
+    call,
+    capset,
+    chroot,
+    clone3,
+    prctl,
+    setns,
+)
+
+NOBODY = Child(-1, -1)
+
+
+@dataclass(slots=True)
+class Table:
+    """Everything the steps of a meal work on."""
+
+    pid: int
+    """The pet's PID 1, held by `pidfd`."""
+    pidfd: int
+    group: Group
+    idmap: IdMap
+    network: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    stdio: tuple[int, int, int] | None
+    """Descriptors for the command's first three; None for a terminal made in the pet."""
+    terminal: socket.socket | None = None
+    """Where the terminal's other end is sent to."""
+
+    own_pids: int | None = None
+    """The nest's own pid namespace, where it may lend its children another and come home."""
+    root: int = -1
+    joiner: Child = NOBODY
+    reporter: Reporter | None = None
+    reports: list[StepReport] = field(default_factory=list)
+
+
+STEPS: list[Step[Table]] = []
+
+
+@step(
+    STEPS, "clone", "nest", "setns(2), clone3(2)",
+    "A process that will not come back; on cgroup v2 it is born in the pet's group. Root's nest "
+    "lends it the pet's pid namespace to be born in.",
+)  # fmt: skip
+def clone_joiner(table: Table) -> None:
+    if table.own_pids is None:
+        table.joiner = Child(*clone3(CLONE(0), table.group.birthplace()))
+        return
+    setns(table.pidfd, CLONE.NEWPID)
+    try:
+        table.joiner = Child(*clone3(CLONE(0), table.group.birthplace()))
+    finally:
+        if table.joiner.pid != 0:
+            # Home again: what the nest clones next is no business of the pet's.
+            setns(table.own_pids, CLONE.NEWPID)
+
+
+@step(
+    STEPS, "join group", "pet", "write(2)",
+    "Joining namespaces changes no group: without this the command would eat outside the limits.",
+)  # fmt: skip
+def join_group(table: Table) -> None:
+    for path, door in table.group.doors().items():
+        call("write", os.write, door, b"0", args=f'"{path}", "0"')
+
+
+@step(
+    STEPS, "join namespaces", "pet", "open(2), prctl(2), setns(2)",
+    "One call with the pet's pidfd enters all of its namespaces or none; a pid could be "
+    "somebody else's by now, a pidfd cannot.",
+)  # fmt: skip
+def join_namespaces(table: Table) -> None:
+    # A way to the pet's root that its own mounts cannot redirect, taken while /proc is the host's.
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    table.root = call("open", os.open, f"/proc/{table.pid}/root", flags)
+    # From here on we share a pid namespace with the pet: keep its processes from reaching into
+    # ours through ptrace or /proc, as into runc's once (CVE-2016-9962, CVE-2019-5736).
+    prctl(PR.SET_DUMPABLE, 0)
+    kinds = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWCGROUP
+    if table.own_pids is None:
+        kinds |= CLONE.NEWPID
+    if table.network == "none":
+        kinds |= CLONE.NEWNET
+    setns(table.pidfd, kinds)
+
+
+@step(
+    STEPS, "become root", "pet", "setgroups(2), setresgid(2), setresuid(2), fchdir(2), chroot(2)",
+    "Id 0 of the pet's users, at the pet's root directory.",
+)  # fmt: skip
+def take_root(table: Table) -> None:
+    become_root(table.idmap)
+    call("fchdir", os.fchdir, table.root)
+    chroot(".")
+
+
+@step(
+    STEPS, "clone into", "pet", "clone3(2)",
+    "Only a child is born into the joined pid namespace; CLONE_PARENT gives it to the nest.",
+)  # fmt: skip
+def clone_eater(table: Table) -> None:
+    assert table.reporter
+    if table.own_pids is not None:
+        return  # born there
+    pid, _ = clone3(CLONE.PARENT)
+    if pid:
+        table.reporter.child(pid)
+        os._exit(0)
+
+
+@step(
+    STEPS, "session", "pet", "setsid(2), dup2(2), close_range(2), ioctl(2)",
+    "A session of its own, with the caller's descriptors or a terminal of the pet's own.",
+)  # fmt: skip
+def start_session(table: Table) -> None:
+    assert table.reporter
+    if table.stdio:
+        settle(table.stdio, {table.reporter.pipe})
+        return
+    assert table.terminal
+    ours, theirs = _open_terminal()
+    socket.send_fds(table.terminal, [b"t"], [ours])
+    settle((theirs, theirs, theirs), {table.reporter.pipe})
+    call("ioctl", fcntl.ioctl, 0, termios.TIOCSCTTY, 0, args="0, TIOCSCTTY")
+
+
+def _open_terminal() -> tuple[int, int]:
+    """A terminal of the pet's devpts: (the caller's end, the command's end). See pty(7)."""
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+    ours = call("open", os.open, "/dev/pts/ptmx", flags)
+    fcntl.ioctl(ours, TIOCSPTLCK, struct.pack("i", 0))
+    (number,) = struct.unpack("i", fcntl.ioctl(ours, TIOCGPTN, struct.pack("i", 0)))
+    return ours, call("open", os.open, f"/dev/pts/{number}", flags)
+
+
+@step(
+    STEPS, "drop privileges", "pet", "prctl(2), capset(2)",
+    "The same bounds as the pet's own PID 1: a meal is no way around them.",
+)  # fmt: skip
+def drop_privileges(table: Table) -> None:
+    bound_capabilities(CAPABILITIES)
+    capset(CAPABILITIES)
+    prctl(PR.SET_NO_NEW_PRIVS, 1)
+
+
+@step(
+    STEPS, "execve", "pet", "execve(2)",
+    "The command itself.",
+)  # fmt: skip
+def execute(table: Table) -> None:
+    assert table.reporter
+    environment = {**ENVIRONMENT, **table.environment}
+    execvpe(table.command, environment, table.reporter, STEPS[-1].why)
+
+
+def feed(table: Table, report: int) -> None:
+    """Run the steps. Returns in the nest; the rest is told through the pipe `report`.
+
+    The nest has one child to wait for, `table.joiner`, and where that one cannot be born into
+    the pet's pid namespace a second one, which the pipe names. Raises StepFailed where even the
+    clone is refused.
+    """
+    table.group.doors()  # opened here once, not by each child anew
+    (first, *others) = STEPS
+    table.reports.append(first.run(table))
+    if table.joiner.pid == 0:
+        table.reporter = Reporter(report)
+        run_to_execve(others, table, table.reporter)

@@ -1,0 +1,506 @@
+"""How a pet's house is built: the steps, in order.
+
+This is what a container runtime does, and it can be read from top to bottom. `STEPS` is the one
+list: the nest runs it, `--explain` and the care log print it, docs/syscalls.md tells it.
+The egg is hostile, and so is whatever runs in it: every path in it is opened without following
+links, and nothing of the host's is in sight once the last step executes the command.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import signal
+import socket
+import stat
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, TypeVar
+
+from engine.cgroups import Group
+from engine.idmap import Child, Gate, IdMap, become_root
+from engine.model import MIB, Limits, StepReport
+from engine.steps import Reporter, Step, StepFailed, step
+from engine.syswrap import (
+    CAP,
+    CLONE,
+    IFF_UP,
+    MNT,
+    MOUNT_ATTR,
+    MS,
+    PR,
+    SIOCGIFFLAGS,
+    SIOCSIFFLAGS,
+    bound_capabilities,
+    call,
+    capset,
+    chroot,
+    clone3,
+    mount,
+    mount_setattr,
+    pivot_root,
+    prctl,
+    sethostname,
+    umount2,
+    unshare,
+)
+
+CAPABILITIES = frozenset(
+    {
+        CAP.AUDIT_WRITE,
+        CAP.CHOWN,
+        CAP.DAC_OVERRIDE,
+        CAP.FOWNER,
+        CAP.FSETID,
+        CAP.KILL,
+        CAP.MKNOD,
+        CAP.NET_BIND_SERVICE,
+        CAP.NET_RAW,
+        CAP.SETFCAP,
+        CAP.SETGID,
+        CAP.SETPCAP,
+        CAP.SETUID,
+        CAP.SYS_CHROOT,
+    }
+)
+"""What docker and podman leave to a container's root."""
+
+HIDDEN_DIRECTORIES = "proc/acpi proc/asound proc/scsi sys/firmware".split()
+HIDDEN_FILES = (
+    "proc/interrupts proc/kcore proc/keys proc/latency_stats proc/sched_debug proc/timer_list"
+).split()
+"""Masked, as docker does: what the kernel says there is about the host, not about the pet."""
+READ_ONLY = "proc/bus proc/fs proc/irq proc/sys proc/sysrq-trigger".split()
+DEVICES = "full null random tty urandom zero".split()
+QUIET = MS.NOSUID | MS.NODEV | MS.NOEXEC
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "TERM": "xterm",
+}
+SHELLS = ("/bin/sh", "/usr/bin/sh", "/bin/bash", "/bin/busybox")
+"""What lives in a pet that was given no command: the first that its egg has."""
+
+
+@dataclass(slots=True)
+class House:
+    """Everything the steps work on, and what they leave for one another."""
+
+    directory: str
+    """The pet's own, on the host: upper, work, mouth and log are in it."""
+    layers: Sequence[str]
+    """The egg's directories, lowest first."""
+    idmap: IdMap
+    group: Group
+    limits: Limits
+    hostname: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    network: str = "none"
+    read_only: bool = False
+    chroot_only: bool = False
+
+    stdio: tuple[int, int, int] = (-1, -1, -1)
+    """The pet's first three descriptors: its mouth, and twice its log."""
+    gate: Gate | None = None
+    child: Child | None = None
+    reporter: Reporter | None = None
+    reports: list[StepReport] = field(default_factory=list)
+    """What the nest's own steps did."""
+
+
+AnyHouse = TypeVar("AnyHouse")
+
+STEPS: list[Step[House]] = []
+
+
+@step(
+    STEPS, "directories", "nest", "mkdir(2), chown(2), mknod(2)",
+    "The pet writes into an upper directory of its own, laid over the egg, which stays as it was.",
+)  # fmt: skip
+def make_directories(house: House) -> None:
+    for name in ("upper", "work"):
+        path = f"{house.directory}/{name}"
+        call("mkdir", os.mkdir, path, 0o755, args=f'"{path}", 0755')
+        call("chown", os.chown, path, house.idmap.root_uid, house.idmap.root_gid)
+    # The root of an overlay shows the upper directory's mode and owner.
+    lowest = os.stat(house.layers[-1])
+    os.chmod(f"{house.directory}/upper", stat.S_IMODE(lowest.st_mode))
+    mouth_path = f"{house.directory}/mouth"
+    call("mknod", os.mkfifo, mouth_path, 0o600, args=f'"{mouth_path}", S_IFIFO|0600')
+    # Held open for writing by the pet itself, the mouth never reads as ended; the log is written
+    # at its end only, so that it can be cut while it is in use.
+    mouth = os.open(mouth_path, os.O_RDWR | os.O_CLOEXEC)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    log = os.open(f"{house.directory}/log", flags, 0o600)
+    house.stdio = (mouth, log, log)
+
+
+@step(
+    STEPS, "cgroup", "nest", "mkdir(2), write(2)",
+    "The limits stand before the pet exists, so there is no moment in which it has none.",
+)  # fmt: skip
+def make_group(house: House) -> None:
+    house.group.make(house.limits)
+
+
+@step(
+    STEPS, "clone", "nest", "clone3(2)",
+    "One call makes the process and gives it namespaces of its own: users, mounts, processes, "
+    "host name, IPC and network; on cgroup v2 it is born in its group.",
+)  # fmt: skip
+def clone(house: House) -> None:
+    flags = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWUTS | CLONE.NEWIPC
+    if house.network == "none":
+        flags |= CLONE.NEWNET
+    house.gate = Gate()
+    house.child = Child(*clone3(flags, house.group.birthplace()))
+
+
+@step(
+    STEPS, "id maps", "nest", "write(2)",
+    "The pet is root (0) inside and an unprivileged id outside: its privilege ends at its walls.",
+)  # fmt: skip
+def map_ids(house: House) -> None:
+    assert house.child and house.gate
+    house.idmap.write(house.child.pid)
+    house.gate.open()
+
+
+@step(
+    STEPS, "join", "pet", "write(2), unshare(2)",
+    "In its group first, then a cgroup namespace: the group becomes the root that the pet sees.",
+)  # fmt: skip
+def join_group(house: House) -> None:
+    for path, door in house.group.doors().items():
+        call("write", os.write, door, b"0", args=f'"{path}", "0"')  # 0: whoever writes
+    unshare(CLONE.NEWCGROUP)
+
+
+@step(
+    STEPS, "become root", "pet", "read(2), setgroups(2), setresgid(2), setresuid(2)",
+    "Once its ids are mapped, the process takes id 0 of its own namespace.",
+)  # fmt: skip
+def take_root(house: House) -> None:
+    assert house.gate
+    house.gate.wait()
+    # The way there may be open to the caller only: go while we still are the caller.
+    os.chdir(f"{house.directory}/upper")
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    house.layers = [f"/proc/self/fd/{os.open(layer, flags)}" for layer in house.layers]
+    become_root(house.idmap)
+
+
+@step(
+    STEPS, "private mounts", "pet", "mount(2)",
+    "What is mounted from here on stays in here, and nothing mounted outside appears.",
+)  # fmt: skip
+def make_private(house: House) -> None:
+    mount(None, "/", None, MS.REC | MS.PRIVATE)
+
+
+@step(
+    STEPS, "root file system", "pet", "mount(2), chdir(2)",
+    "An overlay shows the egg below and the pet's own writes above, as one tree.",
+)  # fmt: skip
+def mount_root(house: House) -> None:
+    # Mounted over its own upper directory, which nobody needs to see by that name any more.
+    lower = ":".join(reversed(house.layers))
+    if not house.read_only:
+        options = f"lowerdir={lower},upperdir=.,workdir=../work,userxattr"
+        mount("overlay", ".", "overlay", 0, options)
+    elif len(house.layers) > 1:
+        mount("overlay", ".", "overlay", 0, f"lowerdir={lower},userxattr")
+    else:
+        mount(house.layers[0], ".", None, MS.BIND)
+    call("chdir", os.chdir, "../upper")  # into what is mounted there now
+
+
+def _place(name: str) -> str:
+    """The directory `name` at the egg's top, by a path that no symbolic link can redirect.
+
+    The egg is hostile: a link at /proc would have us mount over something else (CVE-2019-19921).
+    A directory that the egg lacks is made.
+    """
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags)
+    except FileNotFoundError:
+        try:
+            os.mkdir(name, 0o755)
+        except OSError as error:
+            raise OSError(error.errno, f"the egg has no /{name}, nor room for one") from error
+        fd = os.open(name, flags)
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.ENOTDIR, f"the egg's /{name} is not a directory")
+    return f"/proc/self/fd/{fd}"
+
+
+@step(
+    STEPS, "proc", "pet", "mount(2)",
+    "A /proc of its own pid namespace; the kernel allows it only while the host's is in sight.",
+)  # fmt: skip
+def mount_proc(house: House) -> None:
+    mount("proc", _place("proc"), "proc", QUIET)
+
+
+@step(
+    STEPS, "dev", "pet", "mount(2), symlink(2)",
+    "Six harmless devices, terminals of its own and shared memory, in place of the host's /dev.",
+)  # fmt: skip
+def mount_dev(house: House) -> None:
+    options = MS.NOSUID | MS.NOEXEC
+    mount("tmpfs", _place("dev"), "tmpfs", options, "mode=755,size=64k")
+    for name in DEVICES:
+        os.close(os.open(f"dev/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+        mount(f"/dev/{name}", f"dev/{name}", None, MS.BIND)
+    for name in ("pts", "shm"):
+        os.mkdir(f"dev/{name}")
+    group = "" if house.idmap.single else ",gid=5"  # tty, on every distribution
+    mount("devpts", "dev/pts", "devpts", options, f"newinstance,ptmxmode=0666,mode=0620{group}")
+    mount("tmpfs", "dev/shm", "tmpfs", QUIET, f"mode=1777,size={_scratch(house)}")
+    for name, target in {
+        "ptmx": "pts/ptmx",
+        "fd": "/proc/self/fd",
+        "stdin": "/proc/self/fd/0",
+        "stdout": "/proc/self/fd/1",
+        "stderr": "/proc/self/fd/2",
+    }.items():
+        os.symlink(target, f"dev/{name}")
+
+
+def _scratch(house: House) -> int:
+    """Bytes of a tmpfs: what is in it counts as the pet's memory, and ends with it."""
+    return 64 * MIB if house.limits.memory is None else max(MIB, house.limits.memory // 2)
+
+
+@step(
+    STEPS, "tmp and sys", "pet", "mount(2)",
+    "A /tmp in memory, and a /sys to look at, not to write to.",
+)  # fmt: skip
+def mount_tmp_and_sys(house: House) -> None:
+    options = f"mode=1777,size={_scratch(house)}"
+    mount("tmpfs", _place("tmp"), "tmpfs", MS.NOSUID | MS.NODEV, options)
+    target = _place("sys")
+    if house.network == "none":
+        mount("sysfs", target, "sysfs", QUIET | MS.RDONLY)
+    else:  # a sysfs shows a network namespace, and only its owner may mount it
+        mount("/sys", target, None, MS.BIND | MS.REC)
+        mount_setattr("sys", MOUNT_ATTR.RDONLY)
+
+
+@step(
+    STEPS, "masks", "pet", "mount(2)",
+    "Parts of /proc and /sys speak of the whole machine: hidden, or made read-only.",
+)  # fmt: skip
+def mask_paths(house: House) -> None:
+    # All of these lie in mounts of our own making, so no link of the egg's is on the way.
+    for path in filter(os.path.lexists, HIDDEN_DIRECTORIES):
+        mount("tmpfs", path, "tmpfs", QUIET | MS.RDONLY, "size=0")
+    for path in filter(os.path.lexists, HIDDEN_FILES):
+        mount("/dev/null", path, None, MS.BIND)
+    for path in filter(os.path.lexists, READ_ONLY):
+        mount(path, path, None, MS.BIND | MS.REC)
+        mount_setattr(path, MOUNT_ATTR.RDONLY)
+    if house.read_only:
+        mount_setattr(".", MOUNT_ATTR.RDONLY, recursive=False)
+
+
+@step(
+    STEPS, "change root", "pet", "pivot_root(2), umount2(2), chroot(2)",
+    "pivot_root puts the egg in the place of the host's root, which is then detached; chroot "
+    "alone would leave the host's root mounted, and there is a way back to it.",
+)  # fmt: skip
+def change_root(house: House) -> None:
+    if not house.chroot_only:
+        pivot_root(".", ".")
+        umount2(".", MNT.DETACH)
+    chroot(".")
+    os.chdir("/")
+
+
+@step(
+    STEPS, "host name", "pet", "sethostname(2)",
+    "Its own name, in its own UTS namespace.",
+)  # fmt: skip
+def set_hostname(house: House) -> None:
+    sethostname(house.hostname)
+
+
+@step(
+    STEPS, "loopback", "pet", "socket(2), ioctl(2)",
+    "A new network namespace has one interface, lo, and it is down: netdevice(7).",
+)  # fmt: skip
+def raise_loopback(house: House) -> None:
+    if house.network != "none":
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack("16xh14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))
+        up = struct.pack("16sh14x", b"lo", flags | IFF_UP)
+        call(
+            "ioctl",
+            fcntl.ioctl,
+            sock,
+            SIOCSIFFLAGS,
+            up,
+            args=f"{sock.fileno()}, SIOCSIFFLAGS, lo up",
+        )
+
+
+@step(
+    STEPS, "session", "pet", "setsid(2), dup2(2), close_range(2), setrlimit(2)",
+    "No terminal, no descriptor and no signal setting of the nest's reaches the pet: it reads "
+    "from its mouth and writes to its log.",
+)  # fmt: skip
+def start_session(house: House) -> None:
+    assert house.reporter
+    assert house.gate
+    settle(house.stdio, {house.reporter.pipe, house.gate.fd})
+
+
+@step(
+    STEPS, "capabilities", "pet", "prctl(2), capset(2)",
+    "Of root's forty-one privileges a container's usual fourteen are kept, inside its own "
+    "namespaces only; the others cannot come back.",
+)  # fmt: skip
+def drop_capabilities(house: House) -> None:
+    bound_capabilities(CAPABILITIES)
+    capset(CAPABILITIES)
+
+
+@step(
+    STEPS, "no new privileges", "pet", "prctl(2)",
+    "From here on no execve gives more than the process has, set-uid files included.",
+)  # fmt: skip
+def forbid_new_privileges(house: House) -> None:
+    prctl(PR.SET_NO_NEW_PRIVS, 1)
+
+
+@step(
+    STEPS, "recorded", "pet", "read(2)",
+    "The nest has put down the pet's pid and start time: should it die now, the next one finds it.",
+)  # fmt: skip
+def wait_for_record(house: House) -> None:
+    assert house.gate
+    house.gate.wait()
+
+
+@step(
+    STEPS, "execve", "pet", "execve(2)",
+    "Our code is replaced by the pet's own, and there is no way back.",
+)  # fmt: skip
+def execute(house: House) -> None:
+    command = house.command or [next(filter(_executable, SHELLS), SHELLS[0])]
+    environment = {**ENVIRONMENT, "HOSTNAME": house.hostname, **house.environment}
+    assert house.reporter
+    execvpe(command, environment, house.reporter, STEPS[-1].why)
+
+
+def _executable(path: str) -> bool:
+    return os.access(path, os.X_OK)
+
+
+def execvpe(
+    command: Sequence[str], environment: Mapping[str, str], reporter: Reporter, why: str
+) -> None:
+    """execve(2) of the first executable that PATH finds; the step is reported before it.
+
+    Raises SyscallError: ENOENT where there is none, otherwise why the best one could not be.
+    """
+    name, worst = command[0], errno.ENOENT
+    path = environment.get("PATH") or ENVIRONMENT["PATH"]
+    candidates = [name] if "/" in name else [f"{part or '.'}/{name}" for part in path.split(":")]
+    for candidate in candidates:
+        try:
+            os.stat(candidate)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                worst = error.errno or worst
+            continue
+        shown = f'"{candidate}", {list(command)}, {len(environment)} variables'
+        made = {"name": "execve", "args": shown, "result": "does not return", "usec": 0.0}
+        reporter.did(StepReport("execve", why, [made], 0.0))
+        reporter.done()
+        try:
+            os.execve(candidate, list(command), dict(environment))
+        except OSError as error:
+            worst = errno.EACCES if error.errno == errno.ENOENT else error.errno or worst
+            if error.errno == errno.ENOENT:  # it is there: what lacks is its interpreter
+                raise OSError(errno.ENOEXEC, "its interpreter is missing", candidate) from error
+            if error.errno != errno.EACCES:
+                raise
+    raise OSError(worst, os.strerror(worst), name)
+
+
+def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
+    """Start a session with `stdio`, and no other descriptor but those `kept` until execve.
+
+    Python's own settings are undone: an ignored signal stays ignored over execve, and the nest's
+    raised descriptor limit would break programs that close "all" of them. No core is dumped: the
+    host would run its handler for it.
+    """
+    call("setsid", os.setsid)
+    for target, source in enumerate(stdio):
+        call("dup2", os.dup2, source, target)
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, 1 << 20)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def hatch(house: House, report: int, born: Callable[[Child], None]) -> None:
+    """Run the steps. Returns in the nest, while the pet is on its own way to execve.
+
+    Through the pipe `report` the pet tells its steps; it closes at execve. `born` is called
+    with the child, to put down that it exists; the pet executes nothing before it has returned.
+
+    Raises StepFailed for a step of the nest's, and what `born` raises; the pet's own failures
+    come through the pipe. What was made until then is the caller's to take away.
+    """
+    try:
+        for one in STEPS:
+            if one.side == "pet":
+                continue
+            house.reports.append(one.run(house))
+            if house.child is not None and house.child.pid == 0:
+                live(house, report)
+        assert house.child is not None and house.gate is not None
+        born(house.child)
+        house.gate.open()
+    finally:
+        if house.gate is not None:
+            house.gate.close()
+        for fd in {*house.stdio} - {-1}:
+            os.close(fd)
+
+
+def live(house: House, report: int) -> None:
+    """The pet's side, until it executes its command. Never returns."""
+    house.reporter = reporter = Reporter(report)
+    run_to_execve([one for one in STEPS if one.side == "pet"], house, reporter)
+
+
+def run_to_execve(steps: Sequence[Step[AnyHouse]], house: AnyHouse, reporter: Reporter) -> NoReturn:
+    """Run the steps, the last of which executes; a refusal is reported and ends the process."""
+    try:
+        for one in steps:
+            reporter.did(one.run(house))
+    except StepFailed as error:
+        reporter.failed(error)
+    except BaseException as error:  # must never unwind into the nest's code
+        failure = OSError(errno.EPROTO, f"{type(error).__name__}: {error}")
+        reporter.failed(StepFailed("unexpected", failure))
+    finally:
+        os._exit(1)

@@ -1,0 +1,92 @@
+"""One pull, from the words to the egg in the store."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+
+from engine.errors import BadRequest, PullFailed
+from engine.images.archive import Bounds, unpack
+from engine.images.sources import Archive, default_name, opened, without_password
+from engine.images.store import Fresh, Layer, Store
+from engine.model import Egg, Progress, check_name, now
+
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})", re.ASCII)
+
+
+def pull_into(
+    store: Store,
+    reference: str,
+    name: str | None,
+    sha256: str | None,
+    progress: Callable[[Progress], None],
+    bounds: Bounds | None = None,
+) -> Egg:
+    """As engine.images.pull says."""
+    egg_name = check_name(default_name(reference) if name is None else name, "egg name")
+    wanted = None if sha256 is None else _digits(sha256)
+    source = without_password(reference)
+    progress(Progress("resolving", 0, None))
+    store.clean()
+    try:
+        with opened(reference, store, wanted, progress) as archive:
+            return _keep(store, archive, egg_name, source, progress, bounds or Bounds())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise PullFailed(
+                f"{source}: there is no room left on the disk of {store.directory}"
+            ) from None
+        raise PullFailed(f"{source}: {error}") from None
+
+
+def _digits(sha256: str) -> str:
+    match = _SHA256.fullmatch(sha256.strip())
+    if not match:
+        raise BadRequest(f"{sha256[:80]!r} is no SHA-256: it has 64 hexadecimal digits")
+    return match[1].lower()
+
+
+def _keep(
+    store: Store,
+    archive: Archive,
+    name: str,
+    source: str,
+    progress: Callable[[Progress], None],
+    bounds: Bounds,
+) -> Egg:
+    known = store.layer_of_archive(archive.sha256)
+    if known:
+        egg = _egg(name, known, source)
+        store.put(egg)
+        return egg
+    with store.staging() as staging:
+        try:
+            unpacked = unpack(
+                archive.fd,
+                staging.tree,
+                store.idmap,
+                bounds=bounds,
+                progress=progress,
+                keep=(staging.lock,),
+            )
+        except PullFailed as error:
+            raise PullFailed(f"{source}: {error}") from None
+        archive.check_unchanged()
+        progress(Progress("storing", 0, None))
+        layer = Layer(unpacked.digest, unpacked.size, unpacked.entries, dict(unpacked.left_out))
+        egg = _egg(name, layer, source)
+        store.put(egg, [Fresh(staging, layer, archive.sha256)])
+    return egg
+
+
+def _egg(name: str, layer: Layer, source: str) -> Egg:
+    return Egg(
+        name=name,
+        digest=layer.digest,
+        size=layer.size,
+        created_at=now(),
+        source=source,
+        layers=(layer.digest,),
+        left_out=layer.left_out,
+    )

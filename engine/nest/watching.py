@@ -1,0 +1,109 @@
+"""Sampling for those who watch: one pass over all pets, and only what changed is sent.
+
+Nothing is sampled while nobody watches. A watcher that reads too slowly is sent fewer
+snapshots, never older ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.model import Event, Pet, Readings
+from engine.nest.keeper import Keeper
+from engine.nest.loop import Loop, Timer
+
+EVENT_HZ = 1.0
+"""Samplings a second for those who watch events alone: moods and OOM kills are seen by looking."""
+SLOWEST_HZ, FASTEST_HZ = 0.02, 20.0
+
+Send = Callable[[dict[str, Any]], None]
+
+
+class Watcher:
+    """One client that watches."""
+
+    def __init__(self, send: Send, is_behind: Callable[[], bool], hz: float | None) -> None:
+        self.send, self.is_behind = send, is_behind
+        self.hz = None if hz is None else min(max(hz, SLOWEST_HZ), FASTEST_HZ)
+        self.due = 0.0
+        self.facts: dict[str, tuple[Any, ...]] = {}
+        """By pet: what it was last told of it, readings aside."""
+        self.readings: dict[str, Readings] = {}
+
+
+class Observatory:
+    """Everybody who watches, and the sampling that serves them all."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.keeper: Keeper | None = None
+        self.watchers: list[Watcher] = []
+        self._timer: Timer | None = None
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on to everybody."""
+        message = {
+            "event": event.kind,
+            "pet": event.pet,
+            "at": event.at.isoformat(),
+            "detail": dict(event.detail),
+        }
+        for watcher in self.watchers:
+            watcher.send(message)
+
+    def add(self, watcher: Watcher) -> None:
+        """Begin to serve a watcher; the first snapshot comes at once."""
+        self.watchers.append(watcher)
+        self._sample()
+
+    def remove(self, watcher: Watcher) -> None:
+        """Stop serving it."""
+        self.watchers.remove(watcher)
+        if not self.watchers and self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _sample(self) -> None:
+        """Read every pet once, send each watcher what is due, and come back in time."""
+        if self._timer:
+            self._timer.cancel()
+        assert self.keeper
+        rate = max(watcher.hz or EVENT_HZ for watcher in self.watchers)
+        self._timer = self.loop.later(1 / rate, self._sample)
+        latest = {d.record.name: self.keeper.read(d) for d in self.keeper.visible()}
+        for watcher in self.watchers:
+            if watcher.hz is None or watcher.is_behind():
+                continue
+            watcher.due += watcher.hz / rate  # a slower watcher gets every so many samplings
+            if watcher.due >= 1 or not watcher.facts:
+                watcher.due -= min(watcher.due, 1)
+                self._send(watcher, latest)
+
+    def _send(self, watcher: Watcher, latest: dict[str, Readings]) -> None:
+        assert self.keeper
+        at = max((readings.at for readings in latest.values()), default=0.0)
+        pets: list[Pet] = []
+        changed: dict[str, Readings] = {}
+        for dweller in self.keeper.visible():
+            name = dweller.record.name
+            readings = latest[name]
+            facts = self.keeper.facts(dweller)
+            if watcher.facts.get(name) != facts:
+                watcher.facts[name] = facts
+                watcher.readings[name] = readings
+                pets.append(self.keeper.describe(dweller, readings))
+            elif watcher.readings[name][1:] != readings[1:]:
+                watcher.readings[name] = readings
+                changed[name] = readings
+        gone = [name for name in watcher.facts if name not in latest]
+        for name in gone:
+            del watcher.facts[name], watcher.readings[name]
+        watcher.send(
+            {
+                "snapshot": at,
+                "pets": [pet.to_json() for pet in pets],
+                "readings": changed,
+                "gone": gone,
+            }
+        )

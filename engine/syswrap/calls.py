@@ -1,0 +1,353 @@
+"""Typed wrappers over libc for the system calls that pets are made of.
+
+Python's `os` has the rest (and, from 3.12, `unshare` and `setns`; these serve 3.11 too).
+Every wrapper raises SyscallError and is written down by `recording()`. Libc is called through
+ctypes with `argtypes` set once; `use_errno` keeps errno apart from the interpreter's own calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from ctypes import c_char_p, c_int, c_long, c_uint, c_uint64, c_ulong, c_void_p
+from enum import IntFlag
+
+from engine.syswrap.constants import (
+    AT_FDCWD,
+    AT_RECURSIVE,
+    CAP,
+    CLONE,
+    LINUX_CAPABILITY_VERSION_3,
+    MNT,
+    MOUNT_ATTR,
+    MOVE_MOUNT_F_EMPTY_PATH,
+    MS,
+    NR_CLONE3,
+    NR_MOUNT_SETATTR,
+    NR_MOVE_MOUNT,
+    NR_OPEN_TREE,
+    OPEN_TREE_CLONE,
+    PIDFD_GET_INFO,
+    PIDFD_INFO_EXIT,
+    PR,
+    PR_CAP_AMBIENT_CLEAR_ALL,
+)
+from engine.syswrap.record import SyscallError, call
+
+_libc = ctypes.CDLL(None, use_errno=True)
+# clone3 returns twice. PyDLL keeps the GIL across the call, so that the child wakes up holding
+# it; CDLL would have it fight for a lock that no thread is left to release.
+_pylibc = ctypes.PyDLL(None, use_errno=True)
+
+
+def _function(name: str, *argtypes: type, library: ctypes.CDLL = _libc) -> ctypes._NamedFuncPointer:
+    function = library[name]  # a new object for each signature, never the shared attribute
+    function.argtypes = argtypes
+    function.restype = c_long if name == "syscall" else c_int
+    return function
+
+
+def _checked(function: ctypes._NamedFuncPointer, *arguments: object) -> int:
+    result: int = function(*arguments)
+    if result == -1:
+        raise OSError(ctypes.get_errno(), "")
+    return result
+
+
+_mount = _function("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_umount2 = _function("umount2", c_char_p, c_int)
+_pivot_root = _function("pivot_root", c_char_p, c_char_p)
+_unshare = _function("unshare", c_int)
+_setns = _function("setns", c_int, c_int)
+_sethostname = _function("sethostname", c_char_p, c_ulong)
+_prctl = _function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_capset = _function("capset", c_void_p, c_void_p)
+_capget = _function("capget", c_void_p, c_void_p)
+_clone3 = _function("syscall", c_long, c_void_p, c_ulong, library=_pylibc)
+_open_tree = _function("syscall", c_long, c_int, c_char_p, c_uint)
+_move_mount = _function("syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_uint)
+_mount_setattr = _function("syscall", c_long, c_int, c_char_p, c_uint, c_void_p, c_ulong)
+
+Path = str | bytes
+
+
+def _flags(value: int) -> str:
+    """A flag's names as C writes them: CLONE_NEWNS|CLONE_NEWPID."""
+    if isinstance(value, IntFlag) and value:
+        prefix = type(value).__name__
+        return "|".join(f"{prefix}_{flag.name}" for flag in value)
+    return str(int(value))
+
+
+def mount(
+    source: Path | None,
+    target: Path,
+    fstype: str | None = None,
+    flags: MS | int = 0,
+    data: Path | None = None,
+) -> None:
+    """mount(2)."""
+    call(
+        "mount",
+        lambda: (
+            _checked(
+                _mount,
+                None if source is None else os.fsencode(source),
+                os.fsencode(target),
+                None if fstype is None else fstype.encode(),
+                int(flags),
+                None if data is None else os.fsencode(data),
+            )
+            and None
+        ),
+        args=f"{_text(source)}, {_text(target)}, {_text(fstype)}, {_flags(flags)}, {_text(data)}",
+        path=os.fsdecode(target),
+    )
+
+
+def _text(value: Path | None) -> str:
+    return "NULL" if value is None else f'"{os.fsdecode(value)}"'
+
+
+def umount2(target: Path, flags: MNT | int = 0) -> None:
+    """umount2(2)."""
+    call(
+        "umount2",
+        lambda: _checked(_umount2, os.fsencode(target), int(flags)) and None,
+        args=f"{_text(target)}, {_flags(flags)}",
+        path=os.fsdecode(target),
+    )
+
+
+def pivot_root(new_root: Path, put_old: Path) -> None:
+    """pivot_root(2); `pivot_root(".", ".")` stacks the old root on top of the new one."""
+    call(
+        "pivot_root",
+        lambda: _checked(_pivot_root, os.fsencode(new_root), os.fsencode(put_old)) and None,
+        args=f"{_text(new_root)}, {_text(put_old)}",
+        path=os.fsdecode(new_root),
+    )
+
+
+def chroot(path: Path) -> None:
+    """chroot(2)."""
+    call("chroot", os.chroot, path, path=os.fsdecode(path))
+
+
+def unshare(flags: CLONE) -> None:
+    """unshare(2)."""
+    call("unshare", lambda: _checked(_unshare, int(flags)) and None, args=_flags(flags))
+
+
+def setns(fd: int, flags: CLONE | int = 0) -> None:
+    """setns(2): `fd` is one namespace, or a pidfd with the namespaces to join in `flags` (5.8)."""
+    call("setns", lambda: _checked(_setns, fd, int(flags)) and None, args=f"{fd}, {_flags(flags)}")
+
+
+def sethostname(name: str) -> None:
+    """sethostname(2)."""
+    raw = name.encode()
+    call(
+        "sethostname",
+        lambda: _checked(_sethostname, raw, len(raw)) and None,
+        args=f"{_text(name)}, {len(raw)}",
+    )
+
+
+def prctl(option: PR, arg2: int = 0, arg3: int = 0) -> int:
+    """prctl(2)."""
+    return call(
+        "prctl",
+        lambda: _checked(_prctl, int(option), arg2, arg3, 0, 0),
+        args=f"PR_{option.name}, {arg2}" + (f", {arg3}" if arg3 else ""),
+    )
+
+
+class _CloneArgs(ctypes.Structure):
+    """struct clone_args of linux/sched.h, as of Linux 5.7 (CLONE_ARGS_SIZE_VER2)."""
+
+    _fields_ = [
+        (name, c_uint64)
+        for name in (
+            "flags pidfd child_tid parent_tid exit_signal stack stack_size tls "
+            "set_tid set_tid_size cgroup"
+        ).split()
+    ]
+
+
+def clone3(flags: CLONE, cgroup: int | None = None) -> tuple[int, int]:
+    """clone3(2), used as a fork: (pid, pidfd) in the parent, (0, -1) in the child.
+
+    `cgroup` is a descriptor of the cgroup v2 directory to be born in. The process must have
+    one thread only. The child shares nothing and must end in execve(2) or `os._exit`; Python's
+    own after-fork hooks have not run in it.
+    """
+    pidfd = c_int(-1)
+    args = _CloneArgs(
+        flags=int(flags | CLONE.PIDFD) | (int(CLONE.INTO_CGROUP) if cgroup is not None else 0),
+        pidfd=ctypes.addressof(pidfd),
+        # with CLONE_PARENT it is the caller's own, and must not be given
+        exit_signal=0 if flags & CLONE.PARENT else int(signal.SIGCHLD),
+        cgroup=0 if cgroup is None else cgroup,
+    )
+    pid = call(
+        "clone3",
+        lambda: _checked(_clone3, NR_CLONE3, ctypes.byref(args), ctypes.sizeof(args)),
+        args=_flags(flags | CLONE.PIDFD | (CLONE.INTO_CGROUP if cgroup is not None else 0)),
+    )
+    return pid, pidfd.value
+
+
+class _MountAttr(ctypes.Structure):
+    """struct mount_attr of linux/mount.h."""
+
+    _fields_ = [(name, c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")]
+
+
+def mount_setattr(path: Path, attributes: MOUNT_ATTR, recursive: bool = True) -> None:
+    """mount_setattr(2): set `attributes` on the mount at `path` and, if `recursive`, all below."""
+    attr = _MountAttr(attr_set=int(attributes))
+    flags = AT_RECURSIVE if recursive else 0
+    call(
+        "mount_setattr",
+        lambda: (
+            _checked(
+                _mount_setattr,
+                NR_MOUNT_SETATTR,
+                AT_FDCWD,
+                os.fsencode(path),
+                flags,
+                ctypes.byref(attr),
+                ctypes.sizeof(attr),
+            )
+            and None
+        ),
+        args=f"AT_FDCWD, {_text(path)}, {'AT_RECURSIVE' if recursive else 0}, {_flags(attributes)}",
+        path=os.fsdecode(path),
+    )
+
+
+def open_tree(path: Path, recursive: bool = True) -> int:
+    """open_tree(2) with OPEN_TREE_CLONE: a descriptor of a detached copy of the mount at `path`."""
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return call(
+        "open_tree",
+        lambda: _checked(_open_tree, NR_OPEN_TREE, AT_FDCWD, os.fsencode(path), flags),
+        args=f"AT_FDCWD, {_text(path)}, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC"
+        + ("|AT_RECURSIVE" if recursive else ""),
+        path=os.fsdecode(path),
+    )
+
+
+def move_mount(tree: int, target: Path) -> None:
+    """move_mount(2): attach the detached mount `tree` at `target`."""
+    call(
+        "move_mount",
+        lambda: (
+            _checked(
+                _move_mount,
+                NR_MOVE_MOUNT,
+                tree,
+                b"",
+                AT_FDCWD,
+                os.fsencode(target),
+                MOVE_MOUNT_F_EMPTY_PATH,
+            )
+            and None
+        ),
+        args=f'{tree}, "", AT_FDCWD, {_text(target)}, MOVE_MOUNT_F_EMPTY_PATH',
+        path=os.fsdecode(target),
+    )
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = [("version", c_uint), ("pid", c_int)]
+
+
+class _CapData(ctypes.Structure):
+    _fields_ = [("effective", c_uint), ("permitted", c_uint), ("inheritable", c_uint)]
+
+
+def capset(kept: Iterable[CAP]) -> None:
+    """capset(2): `kept` become the permitted and effective capabilities, none inheritable."""
+    names = sorted(kept)
+    mask = sum(1 << cap for cap in names)
+    header = _CapHeader(LINUX_CAPABILITY_VERSION_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    data = (_CapData * 2)(_CapData(low, low, 0), _CapData(high, high, 0))
+    call(
+        "capset",
+        lambda: _checked(_capset, ctypes.byref(header), ctypes.byref(data)) and None,
+        args="permitted=effective=" + ("|".join(f"CAP_{cap.name}" for cap in names) or "0"),
+    )
+
+
+def effective_capabilities() -> set[CAP]:
+    """The calling thread's effective capabilities (capget(2))."""
+    header = _CapHeader(LINUX_CAPABILITY_VERSION_3, 0)
+    data = (_CapData * 2)()
+    call("capget", lambda: _checked(_capget, ctypes.byref(header), ctypes.byref(data)), args="")
+    mask = data[0].effective | data[1].effective << 32
+    return {cap for cap in CAP if mask >> cap & 1}
+
+
+def bound_capabilities(kept: Iterable[CAP]) -> None:
+    """Drop everything but `kept` from the bounding and the ambient set (capabilities(7)).
+
+    What is dropped here cannot come back through execve, set-uid or not.
+    """
+    keep = frozenset(kept)
+    for number in range(64):
+        if number in keep:
+            continue
+        try:
+            _checked(_prctl, int(PR.CAPBSET_DROP), number, 0, 0, 0)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # past the last capability this kernel knows
+                break
+            raise SyscallError(error.errno or 0, "prctl", f"PR_CAPBSET_DROP, {number}") from None
+    call(
+        "prctl",
+        lambda: _checked(_prctl, int(PR.CAP_AMBIENT), PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) and None,
+        args=f"PR_CAPBSET_DROP, all but {len(keep)}; PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL",
+    )
+
+
+def pidfd_status(pidfd: int) -> int | None:
+    """The wait status of the ended process behind `pidfd`, whoever has reaped it.
+
+    None before Linux 6.15, which brought PIDFD_INFO_EXIT, and while the process runs.
+    """
+    info = bytearray(64)  # struct pidfd_info of linux/pidfd.h, its first version
+    info[:8] = PIDFD_INFO_EXIT.to_bytes(8, sys.byteorder)
+    try:
+        fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return None
+    if not int.from_bytes(info[:8], sys.byteorder) & PIDFD_INFO_EXIT:
+        return None
+    return int.from_bytes(info[60:64], sys.byteorder, signed=True)
+
+
+def write_file(path: Path, text: str | bytes, dir_fd: int | None = None) -> None:
+    """Write `text` to an existing file in one write(2), whose errors are the kernel's verdict.
+
+    Made for /proc and cgroup files, which answer at write(2); a buffered file would report
+    the refusal at close, or not at all.
+    """
+    fd = call(
+        "openat" if dir_fd is not None else "open",
+        lambda: os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=dir_fd),
+        args=f"{_text(path)}, O_WRONLY|O_CLOEXEC",
+        path=os.fsdecode(path),
+    )
+    try:
+        data = text.encode() if isinstance(text, str) else text
+        call("write", os.write, fd, data, path=os.fsdecode(path))
+    finally:
+        os.close(fd)

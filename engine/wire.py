@@ -1,0 +1,175 @@
+"""How a program and the nest talk: JSON, one message a line, over a Unix stream socket.
+
+One connection carries one request and what comes back for it. Descriptors travel with the
+request (SCM_RIGHTS, unix(7)). This module is kept light, for `procchi pets` lives on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engine.errors import BY_KIND, NestUnreachable, ProcchiError
+from engine.places import Places, make_private, places
+
+MOST_DESCRIPTORS = 4
+LONGEST_REQUEST = 1 << 20
+"""Bytes. The kernel takes less than this as a command and its environment (MAX_ARG_STRLEN)."""
+START_SECONDS = 10.0
+
+Message = dict[str, Any]
+
+
+def encode(message: Message) -> bytes:
+    """One line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def address(at: Places, directory: int) -> str:
+    """The socket's path by an open descriptor of its directory: sun_path holds 107 bytes only."""
+    path = f"{at.runtime}/nest.sock"
+    return path if len(os.fsencode(path)) < 108 else f"/proc/self/fd/{directory}/nest.sock"
+
+
+class Wire:
+    """One connection to the nest."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._buffer = b""
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Send one message, and `descriptors` with it."""
+        data = encode(message)
+        try:
+            sent = socket.send_fds(self.sock, [data], list(descriptors)) if descriptors else 0
+            self.sock.sendall(data[sent:])
+        except OSError as error:
+            raise NestUnreachable(f"the nest hung up ({error.strerror}): try again") from error
+
+    def receive(self) -> Message | None:
+        """The next message; None once the nest has closed the connection.
+
+        Raises the ProcchiError that the nest sent, where it sent one.
+        """
+        line = self.line()
+        if line is None:
+            return None
+        message: Message = json.loads(line)
+        if "error" in message:
+            raise BY_KIND.get(message["kind"], ProcchiError)(message["error"])
+        return message
+
+    def line(self) -> bytes | None:
+        """The next message as it came; None once the connection is closed."""
+        while b"\n" not in self._buffer:
+            try:
+                data = self.sock.recv(1 << 18)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def answer(self) -> Message:
+        """The next message, which must come."""
+        if (message := self.receive()) is None:
+            raise NestUnreachable(
+                f"the nest ended before it answered: see {places().log}; the pets live on"
+            )
+        return message
+
+    def __iter__(self) -> Iterator[Message]:
+        while (message := self.receive()) is not None:
+            yield message
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(start: bool = True) -> Wire:
+    """A connection to this user's nest, which is started if need be and if `start`.
+
+    Raises NestUnreachable.
+    """
+    at = places()
+    if wire := _try(at):
+        return wire
+    if not start:
+        raise NestUnreachable("no nest is running: it starts with the first pet")
+    make_private(at.runtime)
+    make_private(at.data)
+    _start(at)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if wire := _try(at):
+            return wire
+        time.sleep(0.01)
+    raise NestUnreachable(f"the nest did not start within {START_SECONDS:.0f} s: see {at.log}")
+
+
+def _try(at: Places) -> Wire | None:
+    try:
+        directory = os.open(at.runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NestUnreachable(f"{at.runtime} cannot be entered: {error.strerror}") from error
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(address(at, directory))
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        return None
+    except OSError as error:
+        sock.close()
+        raise NestUnreachable(f"the nest cannot be reached: {error.strerror}") from error
+    finally:
+        os.close(directory)
+    return Wire(sock)
+
+
+def _start(at: Places) -> None:
+    """Start a nest, and return once it listens. A second one started meanwhile gives way."""
+    import subprocess
+    import sys
+
+    # -P: what lies in the working directory must not be imported by a nest that runs as root.
+    command = [sys.executable, "-P", "-m", "engine.nest", at.data, at.runtime]
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise NestUnreachable(f"the nest did not start: {said[-1]}")
+
+
+def request(op: str, **arguments: Any) -> Message:
+    """Ask the nest for one thing, and return its answer. Raises ProcchiError."""
+    with connect() as wire:
+        wire.send({"op": op, **arguments})
+        return wire.answer()

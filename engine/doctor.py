@@ -22,7 +22,7 @@ from engine.cgroups import detect
 from engine.errors import ProcchiError
 from engine.model import GIB, Check, format_size
 from engine.places import places
-from engine.syswrap import CLONE, MS, mount
+from engine.syswrap import CLONE, MS, call, mount
 
 OLDEST_KERNEL = (5, 12)
 """mount_setattr(2) is of 5.12; overlays in user namespaces are of 5.11."""
@@ -230,11 +230,11 @@ def _try_everything() -> Attempts:
         prefix="procchi-doctor-", dir=_nearest(places().data), ignore_cleanup_errors=True
     ) as base:
         own = idmap.for_this_user()
-        for name in ("lower", "upper", "work", "root", "proc", "tmpfs"):
-            os.mkdir(f"{base}/{name}")
-            os.chown(f"{base}/{name}", own.root_uid, own.root_gid)
-        os.chmod(base, 0o755)  # the map's root is nobody here
         try:
+            for name in ("lower", "upper", "work", "root", "proc", "tmpfs"):
+                os.mkdir(f"{base}/{name}")
+                call("chown", os.chown, f"{base}/{name}", own.root_uid, own.root_gid)
+            os.chmod(base, 0o755)  # the map's root is nobody here
             return _in_a_namespace(base, own)
         except (OSError, ProcchiError) as error:
             return {"user namespace": str(error)}

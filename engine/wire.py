@@ -47,7 +47,10 @@ class Wire:
         data = encode(message)
         try:
             sent = socket.send_fds(self.sock, [data], list(descriptors)) if descriptors else 0
-            self.sock.sendall(data[sent:])
+            if sent < len(data):
+                self.sock.sendall(data[sent:])
+        except BrokenPipeError:
+            pass  # it has hung up, and may have said why: that is still to be received
         except OSError as error:
             raise NestUnreachable(f"the nest hung up ({error.strerror}): try again") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -58,6 +59,8 @@ MEALS_KEPT = 20
 GRACE_SECONDS = 3.0
 """How long a PID 1 that handles SIGTERM may take to end, before SIGKILL."""
 HATCH_SECONDS = 20.0
+OOM_SECONDS = 5.0
+"""How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
 LOG_LIMIT = 1 << 20
 """Bytes. Past it the older half of a pet's log is dropped."""
 NEVER_READ = Readings(0.0)
@@ -81,6 +84,8 @@ class Dweller:
     history: deque[Readings] = field(default_factory=lambda: deque(maxlen=HISTORY))
     oom_kills: int = 0
     """How many are known, and so are not news."""
+    oom_at: float = -math.inf
+    """When the latest became known (CLOCK_MONOTONIC): who is counted may take a while to die."""
     meals: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MEALS_KEPT))
     releases: list[tuple[Answer, Refuse]] = field(default_factory=list)
     """Who waits for it to be gone; not empty once it is being released."""
@@ -153,10 +158,7 @@ class Keeper:
         record = dweller.record
         if dweller.alive:
             dweller.history.append(readings)
-            known = readings.oom_kills or 0
-            if known > dweller.oom_kills:
-                self._tell("oom", dweller, kills=known - dweller.oom_kills)
-                dweller.oom_kills = known
+            self._count_oom_kills(dweller, readings)
         elif record.epitaph and record.epitaph.last_readings:
             readings = record.epitaph.last_readings
         before = dweller.mood
@@ -174,6 +176,13 @@ class Keeper:
         if dweller.mood.name != before.name and before.reason:
             self._tell("mood", dweller, mood=dweller.mood.name, reason=dweller.mood.reason)
         return readings
+
+    def _count_oom_kills(self, dweller: Dweller, readings: Readings) -> None:
+        kills = (readings.oom_kills or 0) - dweller.oom_kills
+        if kills > 0:
+            dweller.oom_kills += kills
+            dweller.oom_at = readings.at
+            self._tell("oom", dweller, kills=kills)
 
     def describe(self, dweller: Dweller, readings: Readings | None = None) -> Pet:
         """The pet as clients see it, with `readings` or a fresh one."""
@@ -362,7 +371,9 @@ class Keeper:
         os.close(dweller.pidfd)
         dweller.pidfd = -1
         last = dweller.group.read()
-        oom = (last.oom_kills or 0) > dweller.oom_kills
+        self._count_oom_kills(dweller, last)
+        killed = status != -1 and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        oom = killed and last.at - dweller.oom_at < OOM_SECONDS
         self.bury(dweller, _epitaph(status, oom, last, released=bool(dweller.releases)))
         self._take_group_away(dweller)
 
@@ -373,8 +384,6 @@ class Keeper:
         dweller.history.clear()
         dweller.mood = Mood("ghost", epitaph.cause)
         self._save(dweller)
-        if epitaph.oom_killed:
-            self._tell("oom", dweller, kills=1)
         self._tell("died", dweller, cause=epitaph.cause, exit_code=epitaph.exit_code)
 
     def _take_group_away(self, dweller: Dweller, attempt: int = 0) -> None:
@@ -730,8 +739,8 @@ class _Feeding:
         self.executed = False
         self.over: Callable[[], None] = lambda: None
         """Called after the last word."""
-        kills = dweller.group.read().oom_kills or 0
-        self.oom_kills = dweller.oom_kills = max(kills, dweller.oom_kills)
+        keeper.read(dweller)
+        self.oom_kills = dweller.oom_kills
         told, tell = os.pipe2(os.O_CLOEXEC)
         try:
             feeding.feed(table, tell)
@@ -811,14 +820,12 @@ class _Feeding:
             self.refuse(_refusal(f"{name} could not eat that", self.table.command, *self.failure))
             return
         code = _exit_code(self.status)
-        kills = 0
         if self.dweller.alive:
-            kills = (self.dweller.group.read().oom_kills or 0) - self.oom_kills
             self.keeper.read(self.dweller)
         detail = {
             "exit_code": code,
             "duration": time.monotonic() - self.started,
-            "oom_killed": kills > 0,
+            "oom_killed": self.dweller.oom_kills > self.oom_kills,
         }
         self.keeper._tell("meal-over", self.dweller, command=list(self.table.command), **detail)
         self.answer(detail)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engine.errors import BadRequest
 from engine.model import Event, Pet, Readings
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop, Timer
 
 EVENT_HZ = 1.0
 """Samplings a second for those who watch events alone: moods and OOM kills are seen by looking."""
-SLOWEST_HZ, FASTEST_HZ = 0.02, 20.0
+FASTEST_HZ = 20.0
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -25,7 +26,9 @@ class Watcher:
 
     def __init__(self, send: Send, is_behind: Callable[[], bool], hz: float | None) -> None:
         self.send, self.is_behind = send, is_behind
-        self.hz = None if hz is None else min(max(hz, SLOWEST_HZ), FASTEST_HZ)
+        if hz is not None and not 0 < hz <= FASTEST_HZ:
+            raise BadRequest(f"{hz} readings a second: choose more than 0, up to {FASTEST_HZ:.0f}")
+        self.hz = hz
         self.due = 0.0
         self.facts: dict[str, tuple[Any, ...]] = {}
         """By pet: what it was last told of it, readings aside."""

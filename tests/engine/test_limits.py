@@ -1,0 +1,115 @@
+"""Limits that this machine's kernel enforces, seen from both sides."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+
+import pytest
+
+import engine
+from tests.conftest import eventually, said
+
+HOG = "head -c 200M /dev/zero | tail -c 200M > /dev/null"
+
+
+@pytest.fixture
+def enforced(home: pathlib.Path) -> tuple[str, ...]:
+    enforced = tuple(engine.start_nest()["cgroup"]["enforced"])
+    assert enforced == ("memory", "cpu", "pids"), "these tests need a kernel that enforces limits"
+    return enforced
+
+
+def test_a_meal_that_eats_too_much_is_killed_and_everybody_says_so(
+    enforced: tuple[str, ...],
+) -> None:
+    engine.hatch("moka", limits=engine.Limits(memory="30M"))
+    meal = engine.feed("moka", ["sh", "-c", HOG])
+    assert meal.oom_killed
+    pet = engine.look("moka")
+    assert pet.status == "alive"
+    assert pet.mood == "sick" and "oom_kill" in pet.reason
+    assert pet.readings is not None and (pet.readings.oom_kills or 0) >= 1
+    assert (pet.readings.memory_peak or 0) <= 30 << 20
+
+
+def test_a_pet_that_eats_too_much_itself_leaves_an_epitaph_that_says_so(
+    enforced: tuple[str, ...],
+) -> None:
+    limits = engine.Limits(memory="30M")
+    engine.hatch("moka", command=["tail", "/dev/zero"], limits=limits)
+    eventually(lambda: engine.look("moka").status == "ghost", "it is dead", seconds=30)
+    epitaph = engine.look("moka").epitaph
+    assert epitaph is not None and epitaph.oom_killed
+    assert epitaph.cause.startswith("killed by SIGKILL: out of memory at ")
+
+
+def test_a_fork_bomb_stops_at_the_pids_limit(enforced: tuple[str, ...]) -> None:
+    engine.hatch("moka", limits=engine.Limits(pids=20))
+    engine.write("moka", "bomb() { bomb | bomb & }; bomb\n")
+
+    def refused() -> bool:
+        readings = engine.look("moka").readings
+        return readings is not None and (readings.forks_refused or 0) > 0
+
+    eventually(refused, "forks are refused")
+    pet = engine.look("moka")
+    assert pet.readings is not None and (pet.readings.pids or 0) <= 20
+    engine.hatch("pico")  # the host, and the nest, go on as before
+    assert said("pico", "echo fine") == "fine"
+
+
+def test_a_busy_loop_gets_its_share_of_a_cpu_and_no_more(enforced: tuple[str, ...]) -> None:
+    limits = engine.Limits(cpu=0.2)
+    engine.hatch("moka", command=["sh", "-c", "while :; do :; done"], limits=limits)
+    time.sleep(0.5)
+    first, start = engine.look("moka").readings, time.monotonic()
+    time.sleep(4)
+    second, end = engine.look("moka").readings, time.monotonic()
+    assert first is not None and second is not None
+    share = ((second.cpu_usec or 0) - (first.cpu_usec or 0)) / 1e6 / (end - start)
+    assert share == pytest.approx(0.2, rel=0.15)
+    assert (second.throttled or 0) > (first.throttled or 0)
+    assert engine.look("moka").mood in {"tired", "busy"}
+
+
+def test_limits_stand_before_the_pet_exists(enforced: tuple[str, ...]) -> None:
+    engine.hatch("moka")
+    names = [report.name for report in engine.care_log("moka")]
+    assert names.index("cgroup") < names.index("clone") < names.index("execve")
+
+
+def test_a_memory_limit_too_small_to_start_with_is_said_in_one_line(
+    enforced: tuple[str, ...],
+) -> None:
+    with pytest.raises(engine.BadRequest, match="memory limit '1M'"):
+        engine.hatch("moka", limits=engine.Limits(memory="1M"))
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "12bogus", "2^64", str(2**64), "", "1e9M", True])
+def test_a_memory_limit_that_cannot_be(limit: str) -> None:
+    with pytest.raises(engine.BadRequest, match="memory limit"):
+        engine.Limits(memory=limit)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "12bogus", "2^64", "nan", "inf", "", 1e300])
+def test_a_cpu_limit_that_cannot_be(limit: str) -> None:
+    with pytest.raises(engine.BadRequest, match="CPU limit"):
+        engine.Limits(cpu=limit)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1.5", "2^64", str(2**64), "", "٣"])
+def test_a_pids_limit_that_cannot_be(limit: str) -> None:
+    with pytest.raises(engine.BadRequest, match="pids limit"):
+        engine.Limits(pids=limit)
+
+
+def test_sizes_are_read_as_container_tools_read_them() -> None:
+    assert engine.Limits(memory="50M").memory == 50 << 20
+    assert engine.Limits(memory="1.5g").memory == 3 << 29
+    assert engine.Limits(memory="64MiB").memory == engine.Limits(memory=64 << 20).memory
+    assert engine.Limits(memory="unlimited", cpu=None, pids="max").to_json() == {
+        "memory": None,
+        "cpu": None,
+        "pids": None,
+    }

@@ -34,7 +34,7 @@ def pull(
     the hexadecimal digest that the file must have. `progress` is called from this thread; what
     it raises cancels the pull. Raises NoSuchEgg, PullFailed, BadRequest.
     """
-    if "://" not in reference and os.path.exists(reference):
+    if reference != "home" and "://" not in reference and os.path.exists(reference):
         reference = os.path.abspath(reference)  # the nest has a working directory of its own
     with wire.connect() as connection:
         connection.send({"op": "pull", "reference": reference, "name": name, "sha256": sha256})

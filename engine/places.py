@@ -1,7 +1,7 @@
 """Where things are kept: eggs and pets in the data directory, the socket in the runtime one.
 
 `PROCCHI_HOME` moves everything, for tests and demonstrations. Otherwise root has
-/var/lib/procchi and /run/procchi, and a user what platformdirs says (XDG).
+/var/lib/procchi and /run/procchi, and a user the data directory that platformdirs names (XDG).
 """
 
 from __future__ import annotations
@@ -55,10 +55,12 @@ def places() -> Places:
         return Places(home, f"{home}/run")
     if os.geteuid() == 0:
         return Places("/var/lib/procchi", "/run/procchi")
-    from platformdirs import PlatformDirs  # late: root and PROCCHI_HOME do without
+    from platformdirs import user_data_dir  # late: root and PROCCHI_HOME do without
 
-    directories = PlatformDirs("procchi", appauthor=False)
-    return Places(directories.user_data_dir, directories.user_runtime_dir)
+    # Not in XDG_RUNTIME_DIR, which `su` and cron lack: one user would have two nests for one
+    # set of pets.
+    data = user_data_dir("procchi", appauthor=False)
+    return Places(data, f"{data}/run")
 
 
 def make_private(directory: str) -> None:

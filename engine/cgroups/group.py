@@ -49,6 +49,9 @@ class Group(ABC):
     def doors(self) -> Mapping[str, int]:
         """By path, descriptors through which a process moves itself in: it writes `0` to each."""
 
+    def inhabit(self, pid: int) -> None:  # noqa: B027 (most kinds have no use for it)
+        """Say which process is its PID 1: where there is no group, that is all there is."""
+
     @abstractmethod
     def read(self) -> Readings:
         """The kernel's numbers now. A group that is gone gives Readings without any."""
@@ -78,8 +81,8 @@ class Cgroups(ABC):
     """By field of Readings: the kernel file that it is read from."""
 
     @abstractmethod
-    def group(self, name: str, pid: int | None = None) -> Group:
-        """The group of the pet `name`, whose PID 1 is `pid` if it has one already."""
+    def group(self, name: str) -> Group:
+        """The group of the pet `name`. Nothing is made."""
 
     @abstractmethod
     def names(self) -> list[str]:

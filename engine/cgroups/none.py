@@ -21,6 +21,10 @@ FILES = {
 }
 
 
+SCAN_SECONDS = 0.1
+"""How long one look at all of /proc serves: all pets of one sampling share it."""
+
+
 class NoCgroups(Cgroups):
     """Stands in where there is no group to be had, and says why."""
 
@@ -30,10 +34,27 @@ class NoCgroups(Cgroups):
 
     def __init__(self, why: str) -> None:
         self.why = why
+        self._namespaces: dict[int, list[int]] = {}
+        self._scanned = -SCAN_SECONDS
 
-    def group(self, name: str, pid: int | None = None) -> Group:
-        """The processes in the pid namespace of `pid`."""
-        return _Processes(pid)
+    def group(self, name: str) -> Group:
+        """The processes in the pid namespace of whoever inhabits it."""
+        return _Processes(self)
+
+    def processes(self, namespace: int, fresh: bool) -> list[int]:
+        """The pids in the pid namespace with that inode number, as far as they can be read."""
+        import psutil  # here only: with control groups the nest needs nothing but the stdlib
+
+        if fresh or time.monotonic() - self._scanned >= SCAN_SECONDS:
+            self._namespaces.clear()
+            for pid in psutil.pids():
+                try:
+                    inode = os.stat(f"/proc/{pid}/ns/pid").st_ino
+                except OSError:
+                    continue
+                self._namespaces.setdefault(inode, []).append(pid)
+            self._scanned = time.monotonic()
+        return self._namespaces.get(namespace, [])
 
     def names(self) -> list[str]:
         """None."""
@@ -47,7 +68,11 @@ class NoCgroups(Cgroups):
 
 
 class _Processes(Group):
-    def __init__(self, pid: int | None) -> None:
+    def __init__(self, cgroups: NoCgroups) -> None:
+        self._cgroups = cgroups
+        self._pid = 0
+
+    def inhabit(self, pid: int) -> None:
         self._pid = pid
 
     def make(self, limits: Limits) -> None:
@@ -63,51 +88,56 @@ class _Processes(Group):
         return {}
 
     def read(self) -> Readings:
-        memory = threads = seconds = 0.0
+        memory = threads = 0
+        seconds = 0.0
         for process in self._processes():
-            times = process.cpu_times()
-            memory += process.memory_info().rss
-            threads += process.num_threads()
+            try:
+                times = process.cpu_times()
+                memory += process.memory_info().rss
+                threads += process.num_threads()
+            except _errors():
+                continue
             # what it waited for counts too: a meal's time must not vanish with the meal
             seconds += times.user + times.system + times.children_user + times.children_system
         if not threads:
             return Readings(at=time.monotonic())
         return Readings(
-            at=time.monotonic(),
-            memory=int(memory),
-            cpu_usec=int(seconds * 1e6),
-            pids=int(threads),
+            at=time.monotonic(), memory=memory, cpu_usec=int(seconds * 1e6), pids=threads
         )
 
-    def _processes(self) -> Iterator[psutil.Process]:
-        """Every process in the pet's pid namespace, as far as it can be read."""
-        import psutil  # here only: with control groups the nest needs nothing but the stdlib
+    def _processes(self, fresh: bool = False) -> Iterator[psutil.Process]:
+        """Every process in the pet's pid namespace, PID 1 first."""
+        import psutil
 
         try:
-            home = os.stat(f"/proc/{self._pid}/ns/pid").st_ino
+            namespace = os.stat(f"/proc/{self._pid}/ns/pid").st_ino
         except OSError:
             return
-        for pid in psutil.pids():
+        for pid in self._cgroups.processes(namespace, fresh):
             try:
-                if os.stat(f"/proc/{pid}/ns/pid").st_ino == home:
-                    yield psutil.Process(pid)
-            except (OSError, psutil.Error):
+                yield psutil.Process(pid)
+            except psutil.Error:
                 continue
 
     def freeze(self, frozen: bool) -> None:
-        # PID 1 last to stop and first to go on: it must not see its children stopped and wonder.
         self._signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        for process in self._processes():
+        for process in self._processes(fresh=True):
             try:
-                process.send_signal(number)  # psutil checks pid and start time before
-            except Exception as error:
-                if type(error).__module__.split(".")[0] != "psutil":
-                    raise
+                process.send_signal(number)  # psutil checks the start time before
+            except _errors():
+                continue
 
     def remove(self) -> bool:
         return True
+
+
+def _errors() -> type[Exception]:
+    """What psutil raises for a process that has ended."""
+    import psutil
+
+    return psutil.Error

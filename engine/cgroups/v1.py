@@ -47,7 +47,7 @@ class V1Cgroups(Cgroups):
     def __init__(self, bases: Mapping[str, str], enforced: tuple[str, ...], why: str) -> None:
         self.bases, self.enforced, self.why = bases, enforced, why
 
-    def group(self, name: str, pid: int | None = None) -> Group:
+    def group(self, name: str) -> Group:
         """The directories `name` under the bases."""
         return _V1Group({key: os.path.join(base, name) for key, base in self.bases.items()})
 

@@ -37,7 +37,7 @@ class V2Cgroups(Cgroups):
     def __init__(self, base: str, enforced: tuple[str, ...], why: str) -> None:
         self.base, self.enforced, self.why = base, enforced, why
 
-    def group(self, name: str, pid: int | None = None) -> Group:
+    def group(self, name: str) -> Group:
         """The directory `name` under the base."""
         return _V2Group(os.path.join(self.base, name), self.enforced)
 

@@ -506,7 +506,7 @@ class Keeper:
             except ProcchiError as error:
                 self._set_aside(name, directory, error)
                 continue
-            self._find_again(Dweller(record, directory, self.cgroups.group(name, record.pid)))
+            self._find_again(Dweller(record, directory, self.cgroups.group(name)))
         for name in self.cgroups.names():
             if name not in self.pets:  # its pet never got as far as a record
                 stray = Dweller(_nobody(name), "", self.cgroups.group(name))
@@ -518,6 +518,7 @@ class Keeper:
 
     def _find_again(self, dweller: Dweller) -> None:
         record = dweller.record
+        dweller.group.inhabit(record.pid)
         pidfd = None
         if record.boot_id == self.boot and record.phase != "ghost":
             pidfd = take_hold(record.pid, record.start_time)
@@ -640,6 +641,7 @@ class _Hatching:
         record.pid = child.pid
         self.dweller.pidfd = child.pidfd
         record.start_time = start_time(child.pid) or 0
+        self.dweller.group.inhabit(child.pid)
         record.save(self.dweller.directory)
 
     def _heard(self, line: bytes) -> None:

@@ -52,9 +52,11 @@ class Student:
         ]
         become = f'exec setpriv --reuid={UID} --regid={UID} --clear-groups -- "$@"'
         done = subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", "; ".join([*binds, become]), "sh"]
-            + [self._interpreter, "-P", "-c", f"import sys; sys.argv[0] = 'procchi'; {script}"]
-            + [*arguments],
+            [
+                *["unshare", "--mount", "sh", "-ec", "; ".join([*binds, become]), "sh"],
+                *[self._interpreter, "-P", "-c", f"import sys; sys.argv[0] = 'procchi'; {script}"],
+                *arguments,
+            ],
             env={
                 "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
                 "HOME": str(self.home),

@@ -72,7 +72,12 @@ def downloaded(
     """
     path = os.path.join(directory, hashlib.sha256(url.encode()).hexdigest() + ".part")
     with _locked(path, progress) as file:
-        _Download(url, shown, file, path + ".json", wanted, progress).run()
+        try:
+            _Download(url, shown, file, path + ".json", wanted, progress).run()
+        except ProcchiError:
+            if not os.fstat(file.fileno()).st_size:
+                _drop(path)
+            raise
         try:
             yield path
         except ProcchiError:
@@ -185,14 +190,15 @@ class _Download:
             _CONTENT_RANGE.match(answer.headers.get("Content-Range", "")),
         )
         total = int(ranges[2]) if ranges and ranges[2] != "*" else None
-        if status == 206 and ranges and ranges[1] and int(ranges[1]) == have:
-            self._file.seek(have)
-            return total
-        if status == 416 and have and have == (total if total is not None else note.length):
-            return have  # it was complete
         if status in (206, 416):
+            same_length = note.length in (None, total)
+            if status == 206 and same_length and ranges and ranges[1] == str(have):
+                self._file.seek(have)
+                return total
+            if status == 416 and same_length and have == total:
+                return total  # it was complete
             self._start_over(_Note())
-            raise _TryAgain("sends another part than was asked for")
+            raise _TryAgain("sends another part of the file than was asked for")
         if status == 200:
             length = answer.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else None

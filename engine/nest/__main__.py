@@ -124,7 +124,10 @@ def _raise_descriptor_limit() -> None:
 
 
 def _complain(text: str) -> None:
-    print(time.strftime("%Y-%m-%dT%H:%M:%S"), text, file=sys.stderr, flush=True)
+    try:
+        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n".encode())
+    except OSError:  # a full disk must not end the nest that complains of it
+        pass
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Server:
             case "status":
                 visitor.answer(self._status())
             case "stop":
-                visitor.answer({})
+                visitor.say({})  # and no more: the connection closes when this process is gone
                 self.loop.stop()
             case unknown:
                 raise BadRequest(f"this nest does not know {unknown!r}: stop it, and try again")

@@ -1,16 +1,20 @@
-"""A store of its own for each test."""
+"""A store of its own for each test, archives to pull, and a server to pull them from."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.idmap import IdMap, for_this_user
 from engine.images.store import Store
+from tests.engine.images import naughty_server
 
 
 @pytest.fixture
@@ -19,31 +23,52 @@ def idmap() -> IdMap:
 
 
 @pytest.fixture
-def store(tmp_path: Any, idmap: IdMap) -> Store:
+def store(tmp_path: Path, idmap: IdMap) -> Store:
     return Store(str(tmp_path / "store"), idmap)
 
 
-def in_a_fork(work: Callable[[], Any]) -> Any:
-    """`work()`'s result from a forked process, for what changes a process for good."""
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer = {"result": work()}
-        except BaseException as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        os.write(write_end, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(write_end)
-    with open(read_end, "rb") as results:
-        answer = json.loads(results.read())
-    os.waitpid(pid, 0)
-    assert "error" not in answer, answer["error"]
-    return answer["result"]
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    """The directory whose files the server offers."""
+    place = tmp_path / "served"
+    place.mkdir()
+    return place
 
 
-def nothing_is_left(store: Store) -> bool:
-    """Whether the store holds no egg, no layer, no unfinished work and no download."""
-    root = store.directory
-    places = ("eggs", "layers/sha256", "archives/sha256", "staging", "downloads")
-    return not any(os.listdir(f"{root}/{place}") for place in places)
+class Server:
+    """A running naughty_server.py."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self._port = port
+        self._log = log
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._port}/{path}"
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What was asked for, in order: path, Range, If-Range, Authorization."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+
+@pytest.fixture
+def server(served: Path, tmp_path: Path) -> Iterator[Server]:
+    """A process of its own, for pulling must be done where there are no threads."""
+    log = tmp_path / "requests"
+    log.touch()
+    command = [sys.executable, naughty_server.__file__, str(served), str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        yield Server(int(process.stdout.readline()), log)
+        process.kill()
+
+
+@pytest.fixture
+def nothing_is_left(store: Store) -> Iterator[None]:
+    """After the test the store holds no egg, no layer, no unfinished work and no download."""
+    yield
+    left = [
+        name
+        for place in ("eggs", "layers/sha256", "archives/sha256", "staging", "downloads")
+        for name in os.listdir(f"{store.directory}/{place}")
+    ]
+    assert left == []

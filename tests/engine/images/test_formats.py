@@ -67,7 +67,10 @@ def check_same(store: Store, archive: Path, tool: str = "tar") -> None:
     run(tool, "--numeric-owner", "-xpf", str(archive), "-C", str(reference))
     egg = pull(str(archive), store=store)
     expected = stripped(look_at(str(reference)))
-    assert look_at(store.layer_tree(egg.digest), store.idmap) == expected
+    found = look_at(store.layer_tree(egg.digest), store.idmap)
+    if tool == "bsdtar":  # gives the directory that it unpacks into no time
+        expected[b"."]["mtime"] = found[b"."]["mtime"]
+    assert found == expected
 
 
 def reference_for(tool: str) -> str:

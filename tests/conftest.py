@@ -63,6 +63,13 @@ def kill_nest() -> None:
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the nest is gone")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI everything can run, so a test that was skipped there is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def home_egg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """A store that holds the egg `home`, to be copied rather than cooked each time."""

@@ -108,7 +108,8 @@ def _copy(path: pathlib.Path, library: pathlib.Path) -> None:
 @pytest.fixture(params=[True, False], ids=["with subuid", "one id only"])
 def student(request: pytest.FixtureRequest) -> Iterator[Student]:
     """An ordinary user, once with subordinate ids and once without."""
-    assert os.geteuid() == 0, "these tests become another user, which takes root"
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user takes root")
     root = pathlib.Path(tempfile.mkdtemp(prefix="procchi-student-"))
     root.chmod(0o755)
     student = Student(root, subordinate_ids=request.param)

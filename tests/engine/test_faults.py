@@ -53,7 +53,8 @@ def test_a_full_disk_leaves_nothing(empty_home: pathlib.Path, home_egg: pathlib.
     try:
         subprocess.run(["cp", "-a", home_egg, empty_home / "eggs"], check=True)
         engine.hatch("bystander")
-        subprocess.run(["dd", "if=/dev/zero", f"of={empty_home}/ballast"], capture_output=True, check=False)
+        fill = ["dd", "if=/dev/zero", f"of={empty_home}/ballast"]
+        assert subprocess.run(fill, capture_output=True, check=False).returncode == 1
         with pytest.raises(engine.HatchFailed, match="No space left on device"):
             engine.hatch("moka")
         assert [path.name for path in (empty_home / "pets").iterdir()] == ["bystander"]

@@ -97,7 +97,7 @@ def test_a_command_that_ends_leaves_a_ghost_with_an_epitaph(home: pathlib.Path) 
     assert ghost.epitaph is not None
     assert (ghost.epitaph.exit_code, ghost.epitaph.cause) == (3, "exited with status 3")
     assert engine.log_path("brief").read_text() == "last words\n"
-    with pytest.raises(engine.NotAwake, match="ghost.*exited with status 3"):
+    with pytest.raises(engine.NotAwake, match=r"ghost.*exited with status 3"):
         engine.feed("brief", ["true"])
 
 
@@ -113,7 +113,7 @@ def test_a_killed_pet_says_by_what(home: pathlib.Path) -> None:
 def test_sleep_stops_it_and_wake_lets_it_go_on(home: pathlib.Path) -> None:
     engine.hatch("moka", command=["sh", "-c", "while :; do echo tick; sleep 0.01; done"])
     log = engine.log_path("moka")
-    eventually(lambda: log.read_text(), "it ticks")
+    eventually(log.read_text, "it ticks")
     assert engine.sleep("moka").status == "asleep"
     assert engine.sleep("moka").mood == "asleep"
     before = log.stat().st_size

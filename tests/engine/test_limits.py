@@ -16,7 +16,10 @@ HOG = "head -c 200M /dev/zero | tail -c 200M > /dev/null"
 @pytest.fixture
 def enforced(home: pathlib.Path) -> tuple[str, ...]:
     enforced = tuple(engine.start_nest()["cgroup"]["enforced"])
-    assert enforced == ("memory", "cpu", "pids"), "these tests need a kernel that enforces limits"
+    if enforced != ("memory", "cpu", "pids"):
+        pytest.skip(
+            f"limits are not enforced for this user: {engine.nest_status()['cgroup']['why']}"
+        )
     return enforced
 
 

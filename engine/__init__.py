@@ -11,9 +11,13 @@ Every call is a message to the nest, the one long-lived process that owns the pe
 started when it is needed. Errors are `ProcchiError` and its children.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # as typing's own, which takes long to import: see __getattr__
 if TYPE_CHECKING:
+    from typing import Any
+
+    from engine.checkup import doctor as doctor
     from engine.client import OpenMeal as OpenMeal
     from engine.client import Watch as Watch
     from engine.client import care_log as care_log
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from engine.client import wake as wake
     from engine.client import watch as watch
     from engine.client import write as write
-    from engine.doctor import doctor as doctor
     from engine.errors import BadRequest as BadRequest
     from engine.errors import CommandNotExecutable as CommandNotExecutable
     from engine.errors import CommandNotFound as CommandNotFound
@@ -60,13 +63,15 @@ if TYPE_CHECKING:
     from engine.model import Readings as Readings
     from engine.model import Snapshot as Snapshot
     from engine.model import StepReport as StepReport
+    from engine.moods import remedy as remedy
 
 _MODULES = {
     "client": "OpenMeal Watch care_log eggs feed hatch log_path look nest_status open_meal pets "
     "pull release remove_egg signal sleep start_nest stop_nest wake watch write",
-    "doctor": "doctor",
+    "checkup": "doctor",
     "errors": "BadRequest CommandNotExecutable CommandNotFound HatchFailed NameTaken "
     "NestUnreachable NoSuchEgg NoSuchPet NotAwake ProcchiError PullFailed UnsupportedSystem",
+    "moods": "remedy",
     "model": "Check Egg Epitaph Event Limits Meal Mood Pet Progress Readings Snapshot StepReport",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

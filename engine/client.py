@@ -150,8 +150,8 @@ def open_meal(
     """Start a command in a pet, and return as soon as it is executed.
 
     Its first three descriptors are `stdio`, this process's own, passed and not copied; with
-    `terminal` a new terminal in the pet. Raises NoSuchPet, NotAwake, CommandNotFound,
-    CommandNotExecutable, BadRequest.
+    `terminal` a new terminal in the pet, as large as the one that we read from. Raises
+    NoSuchPet, NotAwake, CommandNotFound, CommandNotExecutable, BadRequest.
     """
     connection = wire.connect()
     near, far = socket.socketpair() if terminal else (None, None)
@@ -162,6 +162,7 @@ def open_meal(
             "command": list(command),
             "environment": dict(environment or {}),
             "terminal": terminal,
+            "window": _window() if terminal else None,
         }
         connection.send(wish, [far.fileno()] if far else stdio)
         if far:
@@ -181,6 +182,15 @@ def open_meal(
         for end in (near, far):
             if end:
                 end.close()
+
+
+def _window() -> tuple[int, int] | None:
+    """Rows and columns of the terminal that we read from, if it is one."""
+    try:
+        columns, rows = os.get_terminal_size(0)
+    except OSError:
+        return None
+    return rows, columns
 
 
 def feed(
@@ -337,6 +347,7 @@ class Watch:
                     at=message["snapshot"],
                     pets=tuple(map(Pet.from_json, message["pets"])),
                     readings={key: Readings(*row) for key, row in message["readings"].items()},
+                    reasons=message["reasons"],
                     gone=tuple(message["gone"]),
                 )
 

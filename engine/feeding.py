@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.cgroups import Group
-from engine.hatching import (
+from engine.handover import (
     CAPABILITIES,
     ENVIRONMENT,
     execvpe,
@@ -39,9 +39,12 @@ from engine.syswrap import (
     clone3,
     prctl,
     setns,
+    write_file,
 )
 
 NOBODY = Child(-1, -1)
+EXPENDABLE = 300
+"""What a meal adds to its badness, in thousandths of all memory (proc_pid_oom_score_adj(5))."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class Table:
     """Descriptors for the command's first three; None for a terminal made in the pet."""
     terminal: socket.socket | None = None
     """Where the terminal's other end is sent to."""
+    window: tuple[int, int] = (0, 0)
+    """Rows and columns of that terminal: a command may ask before the caller could set them."""
 
     own_pids: int | None = None
     """The nest's own pid namespace, where it may lend its children another and come home."""
@@ -97,6 +102,15 @@ def clone_joiner(table: Table) -> None:
 def join_group(table: Table) -> None:
     for path, door in table.group.doors().items():
         call("write", os.write, door, b"0", args=f'"{path}", "0"')
+
+
+@step(
+    STEPS, "expendable", "pet", "write(2)",
+    "When the pet's memory runs out, the kernel shall take the meal rather than the pet.",
+)  # fmt: skip
+def offer_to_the_oom_killer(table: Table) -> None:
+    # Here, while /proc is the host's and still lets us write to it.
+    write_file("/proc/self/oom_score_adj", str(EXPENDABLE))
 
 
 @step(
@@ -154,6 +168,8 @@ def start_session(table: Table) -> None:
         return
     assert table.terminal
     ours, theirs = _open_terminal()
+    size = struct.pack("4H", *table.window, 0, 0)
+    call("ioctl", fcntl.ioctl, ours, termios.TIOCSWINSZ, size, args=f"{ours}, TIOCSWINSZ")
     socket.send_fds(table.terminal, [b"t"], [ours])
     settle((theirs, theirs, theirs), {table.reporter.pipe})
     call("ioctl", fcntl.ioctl, 0, termios.TIOCSCTTY, 0, args="0, TIOCSCTTY")

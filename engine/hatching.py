@@ -11,21 +11,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource
-import signal
 import socket
 import stat
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeVar
 
 from engine.cgroups import Group
+from engine.handover import CAPABILITIES, ENVIRONMENT, execvpe, run_to_execve, settle
 from engine.idmap import Child, Gate, IdMap, become_root
 from engine.model import MIB, Limits, StepReport
-from engine.steps import Reporter, Step, StepFailed, step
+from engine.steps import Reporter, Step, step
 from engine.syswrap import (
-    CAP,
     CLONE,
     IFF_UP,
     MNT,
@@ -48,26 +45,6 @@ from engine.syswrap import (
     unshare,
 )
 
-CAPABILITIES = frozenset(
-    {
-        CAP.AUDIT_WRITE,
-        CAP.CHOWN,
-        CAP.DAC_OVERRIDE,
-        CAP.FOWNER,
-        CAP.FSETID,
-        CAP.KILL,
-        CAP.MKNOD,
-        CAP.NET_BIND_SERVICE,
-        CAP.NET_RAW,
-        CAP.SETFCAP,
-        CAP.SETGID,
-        CAP.SETPCAP,
-        CAP.SETUID,
-        CAP.SYS_CHROOT,
-    }
-)
-"""What docker and podman leave to a container's root."""
-
 HIDDEN_DIRECTORIES = "proc/acpi proc/asound proc/scsi sys/firmware".split()
 HIDDEN_FILES = (
     "proc/interrupts proc/kcore proc/keys proc/latency_stats proc/sched_debug proc/timer_list"
@@ -76,11 +53,6 @@ HIDDEN_FILES = (
 READ_ONLY = "proc/bus proc/fs proc/irq proc/sys proc/sysrq-trigger".split()
 DEVICES = "full null random tty urandom zero".split()
 QUIET = MS.NOSUID | MS.NODEV | MS.NOEXEC
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
-    "TERM": "xterm",
-}
 SHELLS = ("/bin/sh", "/usr/bin/sh", "/bin/bash", "/bin/busybox")
 """What lives in a pet that was given no command: the first that its egg has."""
 
@@ -111,8 +83,6 @@ class House:
     reports: list[StepReport] = field(default_factory=list)
     """What the nest's own steps did."""
 
-
-AnyHouse = TypeVar("AnyHouse")
 
 STEPS: list[Step[House]] = []
 
@@ -405,61 +375,6 @@ def _executable(path: str) -> bool:
     return os.access(path, os.X_OK)
 
 
-def execvpe(
-    command: Sequence[str], environment: Mapping[str, str], reporter: Reporter, why: str
-) -> None:
-    """execve(2) of the first executable that PATH finds; the step is reported before it.
-
-    Raises SyscallError: ENOENT where there is none, otherwise why the best one could not be.
-    """
-    name, worst = command[0], errno.ENOENT
-    path = environment.get("PATH") or ENVIRONMENT["PATH"]
-    candidates = [name] if "/" in name else [f"{part or '.'}/{name}" for part in path.split(":")]
-    for candidate in candidates:
-        try:
-            os.stat(candidate)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                worst = error.errno or worst
-            continue
-        shown = f'"{candidate}", {list(command)}, {len(environment)} variables'
-        made = {"name": "execve", "args": shown, "result": "does not return", "usec": 0.0}
-        reporter.did(StepReport("execve", why, [made], 0.0))
-        reporter.done()
-        try:
-            os.execve(candidate, list(command), dict(environment))
-        except OSError as error:
-            worst = errno.EACCES if error.errno == errno.ENOENT else error.errno or worst
-            if error.errno == errno.ENOENT:  # it is there: what lacks is its interpreter
-                raise OSError(errno.ENOEXEC, "its interpreter is missing", candidate) from error
-            if error.errno != errno.EACCES:
-                raise
-    raise OSError(worst, os.strerror(worst), name)
-
-
-def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
-    """Start a session with `stdio`, and no other descriptor but those `kept` until execve.
-
-    Python's own settings are undone: an ignored signal stays ignored over execve, and the nest's
-    raised descriptor limit would break programs that close "all" of them. No core is dumped: the
-    host would run its handler for it.
-    """
-    call("setsid", os.setsid)
-    for target, source in enumerate(stdio):
-        call("dup2", os.dup2, source, target)
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, 1 << 20)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    os.umask(0o022)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def hatch(house: House, report: int, born: Callable[[Child], None]) -> None:
     """Run the steps. Returns in the nest, while the pet is on its own way to execve.
 
@@ -490,17 +405,3 @@ def live(house: House, report: int) -> None:
     """The pet's side, until it executes its command. Never returns."""
     house.reporter = reporter = Reporter(report)
     run_to_execve([one for one in STEPS if one.side == "pet"], house, reporter)
-
-
-def run_to_execve(steps: Sequence[Step[AnyHouse]], house: AnyHouse, reporter: Reporter) -> NoReturn:
-    """Run the steps, the last of which executes; a refusal is reported and ends the process."""
-    try:
-        for one in steps:
-            reporter.did(one.run(house))
-    except StepFailed as error:
-        reporter.failed(error)
-    except BaseException as error:  # must never unwind into the nest's code
-        failure = OSError(errno.EPROTO, f"{type(error).__name__}: {error}")
-        reporter.failed(StepFailed("unexpected", failure))
-    finally:
-        os._exit(1)

@@ -133,7 +133,7 @@ def _run_helper(command: list[str]) -> None:
 
 def for_this_user() -> IdMap:
     """The map for pets of whoever runs this process."""
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and _have(ROOT_BASE):
         whole = (Extent(0, ROOT_BASE, RANGE),)
         return IdMap(whole, whole)
     own_uid, own_gid = Extent(0, os.geteuid(), 1), Extent(0, os.getegid(), 1)
@@ -144,6 +144,13 @@ def for_this_user() -> IdMap:
     if helpers[0] and helpers[1] and uids and gids:
         return IdMap((own_uid, uids), (own_gid, gids), (helpers[0], helpers[1]))
     return IdMap((own_uid,), (own_gid,))
+
+
+def _have(uid: int) -> bool:
+    """Whether that id exists here: in a container, root has but a few."""
+    with open("/proc/self/uid_map") as file:
+        extents = [Extent(*map(int, line.split())) for line in file]
+    return any(e.inside <= uid and uid + RANGE <= e.inside + e.length for e in extents)
 
 
 def _subordinate(path: str) -> Extent | None:

@@ -395,6 +395,8 @@ class Snapshot:
     """Pets that are new, or whose mood, status or limits changed."""
     readings: Mapping[str, Readings]
     """By pet: readings that changed."""
+    reasons: Mapping[str, str]
+    """By pet: reasons that changed while the mood stayed."""
     gone: tuple[str, ...]
     """Names of pets that were released."""
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import stat
 from binascii import crc32
-from typing import NamedTuple
 
 from engine.errors import NestUnreachable
 
 
-class Places(NamedTuple):
+class Places:
     """The two directories of one nest."""
 
-    data: str
-    runtime: str
+    def __init__(self, data: str, runtime: str) -> None:
+        self.data, self.runtime = data, runtime
 
     @property
     def eggs(self) -> str:

@@ -10,18 +10,21 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
 
 from engine.errors import BY_KIND, NestUnreachable, ProcchiError
 from engine.places import Places, make_private, places
+
+TYPE_CHECKING = False  # as typing's own, whose import takes longer than an answer of the nest
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    Message = dict[str, Any]
 
 MOST_DESCRIPTORS = 4
 LONGEST_REQUEST = 1 << 20
 """Bytes. The kernel takes less than this as a command and its environment (MAX_ARG_STRLEN)."""
 START_SECONDS = 10.0
-
-Message = dict[str, Any]
 
 
 def encode(message: Message) -> bytes:

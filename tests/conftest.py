@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import engine
-from engine.places import places
+from engine.places import Places
 
 
 def leftovers(home: str) -> list[str]:
     """Processes, groups, mounts and files of pets of the nest at `home`."""
     found = []
-    group = places()._replace(data=home).group
+    group = Places(home, "").group
     for pattern in ("/sys/fs/cgroup/*/", "/sys/fs/cgroup/"):
         found += glob.glob(f"{pattern}{group}*")
     with open("/proc/self/mountinfo") as file:

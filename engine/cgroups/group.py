@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal
@@ -154,3 +155,18 @@ def members(path: str) -> list[int]:
             return [pid for pid in map(int, file.read().split()) if pid]
     except OSError:
         return []
+
+
+def kill_member(pid: int, procs: str) -> None:
+    """SIGKILL to `pid`, if it is in the group once it can no longer be somebody else."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if pid in members(procs):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)

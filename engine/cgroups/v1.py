@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
 from collections.abc import Mapping
 
@@ -17,6 +16,7 @@ from engine.cgroups.group import (
     Group,
     cpu_quota,
     keyed,
+    kill_member,
     members,
     number,
     thousandth,
@@ -85,10 +85,8 @@ class _V1Group(Group):
 
     def make(self, limits: Limits) -> None:
         for directory in self._directories:
-            try:
+            if not os.path.isdir(directory):
                 call("mkdir", os.mkdir, directory, 0o755, args=f'"{directory}", 0755')
-            except FileExistsError:
-                pass
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
@@ -169,7 +167,7 @@ class _V1Group(Group):
                 pass
         for directory in self._directories:
             for pid in members(f"{directory}/cgroup.procs"):
-                _kill_member(pid, f"{directory}/cgroup.procs")
+                kill_member(pid, f"{directory}/cgroup.procs")
 
     def remove(self) -> bool:
         self._files.close()
@@ -186,18 +184,3 @@ class _V1Group(Group):
                 elif error.errno != errno.ENOENT:
                     raise
         return empty
-
-
-def _kill_member(pid: int, procs: str) -> None:
-    """SIGKILL to `pid`, if it is in the group once it can no longer be somebody else."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        if pid in members(procs):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)

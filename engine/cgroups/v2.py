@@ -10,7 +10,16 @@ import os
 import time
 from collections.abc import Mapping
 
-from engine.cgroups.group import Cgroups, Files, Group, cpu_quota, keyed, number
+from engine.cgroups.group import (
+    Cgroups,
+    Files,
+    Group,
+    cpu_quota,
+    keyed,
+    kill_member,
+    members,
+    number,
+)
 from engine.model import Limits, Readings
 from engine.syswrap import SyscallError, call, write_file
 
@@ -75,10 +84,8 @@ class _V2Group(Group):
         self._directory: int | None = None
 
     def make(self, limits: Limits) -> None:
-        try:
+        if not os.path.isdir(self._path):
             call("mkdir", os.mkdir, self._path, 0o755, args=f'"{self._path}", 0755')
-        except FileExistsError:
-            pass
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
@@ -134,10 +141,11 @@ class _V2Group(Group):
             time.sleep(0.001)
 
     def kill(self) -> None:
-        try:
-            self._write("cgroup.kill", "1")  # since Linux 5.14; PID 1's death does the rest before
-        except FileNotFoundError:
-            pass
+        if os.path.exists(f"{self._path}/cgroup.kill"):  # since Linux 5.14
+            self._write("cgroup.kill", "1")
+            return
+        for pid in members(f"{self._path}/cgroup.procs"):
+            kill_member(pid, f"{self._path}/cgroup.procs")
 
     def remove(self) -> bool:
         self._files.close()

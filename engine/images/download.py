@@ -189,8 +189,8 @@ class _Download:
             answer.status_code,
             _CONTENT_RANGE.match(answer.headers.get("Content-Range", "")),
         )
-        total = int(ranges[2]) if ranges and ranges[2] != "*" else None
         if status in (206, 416):
+            total = int(ranges[2]) if ranges and ranges[2] != "*" else note.length
             same_length = note.length in (None, total)
             if status == 206 and same_length and ranges and ranges[1] == str(have):
                 self._file.seek(have)

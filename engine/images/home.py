@@ -13,6 +13,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
@@ -46,7 +47,8 @@ ansi dumb linux screen screen-256color tmux tmux-256color vt100 vt220 xterm xter
 _TERMINFO = ("/etc/terminfo", "/lib/terminfo", "/usr/lib/terminfo", "/usr/share/terminfo")
 _LOCALES = ("/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8")
 _LIBRARIES = ("/lib64", "/usr/lib64", "/lib", "/usr/lib")
-_MULTIARCH = ("/lib/*-linux-*", "/usr/lib/*-linux-*")
+"""Where a glibc loader looks that does not say where."""
+_LIBRARIES_SAID = re.compile(rb"(?<=\0)((?:/[\w.+-]+)+)/(?=\0)")
 _CACHE = "/etc/ld.so.cache"
 _MUSL_PATH = "/lib:/usr/local/lib:/usr/lib"
 _MUSL_ITSELF = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
@@ -90,12 +92,11 @@ class Host:
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/")
         self.cache = elf.read_cache(self.read(_CACHE))
-        self.libraries = [*_LIBRARIES, *(path for wild in _MULTIARCH for path in self.glob(wild))]
 
     def trace(self, path: str) -> Trace | None:
         """Follow `path` to its end, or None where it leads nowhere."""
         here, links, directories = "", dict[str, str](), set[str]()
-        parts = path.split("/")[::-1]
+        parts, followed = path.split("/")[::-1], 0
         found = os.lstat(self._root + "/")
         while parts:
             part = parts.pop()
@@ -106,7 +107,8 @@ class Host:
             try:
                 found = os.lstat(self._root + there)
                 if stat.S_ISLNK(found.st_mode):
-                    if len(links) >= _MOST_LINKS:
+                    followed += 1
+                    if followed > _MOST_LINKS:
                         return None
                     target = links[there] = os.readlink(self._root + there)
                     parts += target.split("/")[::-1]
@@ -231,19 +233,23 @@ class _Loader:
 
     def __init__(self, host: Host, path: str) -> None:
         self._host = host
-        self._is_musl = os.path.basename(path).startswith("ld-musl-")
+        self._name = os.path.basename(path)
+        self._is_musl = self._name.startswith("ld-musl-")
         self.files = [path]
         if self._is_musl:
-            settings = "/etc/" + os.path.basename(path).partition(".so")[0] + ".path"
+            settings = "/etc/" + self._name.partition(".so")[0] + ".path"
             self.files.append(settings)
             said = os.fsdecode(host.read(settings)) or _MUSL_PATH
             self._directories = said.replace("\n", ":").split(":")
         else:
-            self._directories = host.libraries
+            # Each distribution builds its own directories into the loader, as C strings.
+            built_in = map(os.fsdecode, _LIBRARIES_SAID.findall(host.read(path)))
+            found = dict.fromkeys(path for path in built_in if "lib" in path)
+            self._directories = list(found or _LIBRARIES)
 
     def answers(self, name: str) -> bool:
         """True for a library that the loader itself is."""
-        return self._is_musl and name.startswith(_MUSL_ITSELF)
+        return name == self._name or (self._is_musl and name.startswith(_MUSL_ITSELF))
 
     def find(self, name: str, first: list[str], kind: tuple[int, int, int]) -> Library | None:
         """The library that would be loaded; the directories `first` come before the usual ones."""
@@ -328,7 +334,7 @@ def _data(host: Host) -> Iterator[str]:
 
 
 def _write(host: Host, basket: Basket, file: BinaryIO) -> None:
-    texts = _texts(host)
+    texts = _texts(host, basket)
     directories = dict(_DIRECTORIES)
     for path in [*basket.directories, *basket.files, *basket.links, *texts]:
         while path := path.rpartition("/")[0]:
@@ -359,7 +365,7 @@ def _write(host: Host, basket: Basket, file: BinaryIO) -> None:
                 tar.addfile(entry)
 
 
-def _texts(host: Host) -> dict[str, str]:
+def _texts(host: Host, basket: Basket) -> dict[str, str]:
     """The files that every system has, as short as they can be."""
     machine = "this machine"
     for line in os.fsdecode(host.read("/etc/os-release")).splitlines():
@@ -374,6 +380,6 @@ def _texts(host: Host) -> dict[str, str]:
         "/etc/os-release": 'NAME="Procchi home"\nID=procchi-home\n'
         f'PRETTY_NAME="Procchi home, cooked from {machine}"\n',
     }
-    if host.glob("/lib*/ld-linux*") or host.glob("/lib/*/ld-linux*"):
+    if any("/libc.so.6" in path for path in (*basket.files, *basket.links)):
         texts["/etc/nsswitch.conf"] = "passwd: files\ngroup: files\nhosts: files dns\n"
     return texts

@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from engine import confined, feeding, hatching, moods
+from engine import confined, feeding, moods
 from engine.cgroups import Cgroups, Group
 from engine.errors import (
     BadRequest,
-    CommandNotExecutable,
-    CommandNotFound,
-    HatchFailed,
     NameTaken,
     NoSuchPet,
     NotAwake,
     ProcchiError,
 )
-from engine.idmap import Child, IdMap
+from engine.idmap import IdMap
 from engine.images.removal import remove_contents
 from engine.images.store import Store
 from engine.model import (
@@ -41,66 +34,24 @@ from engine.model import (
     Mood,
     Pet,
     Readings,
-    Status,
     check_name,
-    format_size,
     now,
 )
-from engine.nest.loop import Lines, Loop
-from engine.nest.records import Record, boot_id, start_time, take_hold
+from engine.nest.dweller import NEVER_READ, Answer, Dweller, Refuse, epitaph_of
+from engine.nest.hatchery import Hatching
+from engine.nest.kitchen import Feeding
+from engine.nest.loop import Loop
+from engine.nest.records import Record, boot_id, take_hold
 from engine.places import Places
-from engine.steps import StepFailed
 from engine.syswrap import pidfd_status
 
-HISTORY = 64
-"""Readings kept of each pet: a moods' window at the fastest rate."""
-MEALS_KEPT = 20
-"""Care logs of meals kept of each pet."""
 GRACE_SECONDS = 3.0
 """How long a PID 1 that handles SIGTERM may take to end, before SIGKILL."""
-HATCH_SECONDS = 20.0
 OOM_SECONDS = 5.0
 """How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
+STRAY_ATTEMPTS = 200
 LOG_LIMIT = 1 << 20
 """Bytes. Past it the older half of a pet's log is dropped."""
-NEVER_READ = Readings(0.0)
-NOT_YET = Mood("happy", "")
-
-Answer = Callable[[dict[str, Any]], None]
-Refuse = Callable[[ProcchiError], None]
-
-
-@dataclass(slots=True)
-class Dweller:
-    """A pet as the nest holds it."""
-
-    record: Record
-    directory: str
-    group: Group
-    pidfd: int = -1
-    ours: bool = True
-    """Whether it is this nest's child: an adopted pet's status belongs to somebody else."""
-    mood: Mood = NOT_YET
-    history: deque[Readings] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    oom_kills: int = 0
-    """How many are known, and so are not news."""
-    oom_at: float = -math.inf
-    """When the latest became known (CLOCK_MONOTONIC): who is counted may take a while to die."""
-    meals: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MEALS_KEPT))
-    releases: list[tuple[Answer, Refuse]] = field(default_factory=list)
-    """Who waits for it to be gone; not empty once it is being released."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has a PID 1 that runs its command."""
-        return self.record.phase == "alive"
-
-    @property
-    def status(self) -> Status:
-        """As clients see it."""
-        if not self.alive:
-            return "ghost"
-        return "asleep" if self.record.asleep else "alive"
 
 
 class Keeper:
@@ -157,7 +108,7 @@ class Keeper:
         readings = dweller.group.read() if dweller.alive else NEVER_READ
         record = dweller.record
         if dweller.alive:
-            dweller.history.append(readings)
+            dweller.remember(readings)
             self._count_oom_kills(dweller, readings)
         elif record.epitaph and record.epitaph.last_readings:
             readings = record.epitaph.last_readings
@@ -174,7 +125,7 @@ class Keeper:
             cause = record.epitaph.cause if record.epitaph else "nobody saw how"
             dweller.mood = Mood("ghost", cause)
         if dweller.mood.name != before.name and before.reason:
-            self._tell("mood", dweller, mood=dweller.mood.name, reason=dweller.mood.reason)
+            self.tell_of("mood", dweller, mood=dweller.mood.name, reason=dweller.mood.reason)
         return readings
 
     def _count_oom_kills(self, dweller: Dweller, readings: Readings) -> None:
@@ -182,7 +133,7 @@ class Keeper:
         if kills > 0:
             dweller.oom_kills += kills
             dweller.oom_at = readings.at
-            self._tell("oom", dweller, kills=kills)
+            self.tell_of("oom", dweller, kills=kills)
 
     def describe(self, dweller: Dweller, readings: Readings | None = None) -> Pet:
         """The pet as clients see it, with `readings` or a fresh one."""
@@ -209,15 +160,17 @@ class Keeper:
         )
 
     def facts(self, dweller: Dweller) -> tuple[Any, ...]:
-        """What can change of a pet besides its readings."""
+        """What can change of a pet besides its readings and the reason of its mood."""
         record = dweller.record
-        return (record.phase, record.asleep, record.meals, record.limits, record.pid, dweller.mood)
+        mood = dweller.mood.name
+        return (record.phase, record.asleep, record.meals, record.limits, record.pid, mood)
 
     def layers_in_use(self) -> set[str]:
         """Layers that a pet or ghost stands on."""
         return {layer for dweller in self.pets.values() for layer in dweller.record.layers}
 
-    def _tell(self, kind: str, dweller: Dweller, **detail: Any) -> None:
+    def tell_of(self, kind: str, dweller: Dweller, **detail: Any) -> None:
+        """Tell whoever watches what has happened to a pet."""
         self.tell(Event(kind, dweller.record.name, now(), detail))
 
     def _save(self, dweller: Dweller) -> None:
@@ -275,13 +228,13 @@ class Keeper:
         dweller = Dweller(record, directory, self.cgroups.group(name))
         environment = _variables(wish.get("environment") or {})
         self.pets[name] = dweller
-        _Hatching(self, dweller, environment, bool(wish.get("chroot_only")), answer, refuse).begin()
+        Hatching(self, dweller, environment, bool(wish.get("chroot_only")), answer, refuse).begin()
 
     # --- feeding ---
 
     def feed(
         self, wish: Mapping[str, Any], descriptors: list[int], answer: Answer, refuse: Refuse
-    ) -> _Feeding:
+    ) -> Feeding:
         """Run a command in a pet. Answers `{"pid": …}`, then how it ended. Raises ProcchiError.
 
         `descriptors` are the command's first three, or one socket where a terminal is wanted.
@@ -306,9 +259,10 @@ class Keeper:
             environment=environment,
             stdio=None if ends else (descriptors[0], descriptors[1], descriptors[2]),
             terminal=ends,
+            window=_window(wish.get("window")),
             own_pids=self.own_pids,
         )
-        return _Feeding(self, dweller, table, answer, refuse)
+        return Feeding(self, dweller, table, answer, refuse)
 
     def write(self, name: str, text: bytes) -> None:
         """Put `text` into a pet's mouth, the FIFO that its PID 1 reads. Raises ProcchiError."""
@@ -352,7 +306,7 @@ class Keeper:
         if dweller.record.asleep != frozen:
             dweller.record.asleep = frozen
             self._save(dweller)
-            self._tell("asleep" if frozen else "awake", dweller)
+            self.tell_of("asleep" if frozen else "awake", dweller)
         return dweller
 
     # --- dying ---
@@ -374,7 +328,7 @@ class Keeper:
         self._count_oom_kills(dweller, last)
         killed = status != -1 and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         oom = killed and last.at - dweller.oom_at < OOM_SECONDS
-        self.bury(dweller, _epitaph(status, oom, last, released=bool(dweller.releases)))
+        self.bury(dweller, epitaph_of(status, oom, last, released=bool(dweller.releases)))
         self._take_group_away(dweller)
 
     def bury(self, dweller: Dweller, epitaph: Epitaph) -> None:
@@ -384,7 +338,7 @@ class Keeper:
         dweller.history.clear()
         dweller.mood = Mood("ghost", epitaph.cause)
         self._save(dweller)
-        self._tell("died", dweller, cause=epitaph.cause, exit_code=epitaph.exit_code)
+        self.tell_of("died", dweller, cause=epitaph.cause, exit_code=epitaph.exit_code)
 
     def _take_group_away(self, dweller: Dweller, attempt: int = 0) -> None:
         """Remove its group, as soon as the last process has left it; then go on releasing."""
@@ -416,7 +370,7 @@ class Keeper:
             self._take_group_away(dweller)
             return
         if _handles(dweller.record.pid, signal.SIGTERM) and not dweller.record.asleep:
-            self._send(dweller, signal.SIGTERM)
+            self.send(dweller, signal.SIGTERM)
             self.loop.later(GRACE_SECONDS, lambda: self._kill(dweller))
         else:  # a PID 1 that does not handle SIGTERM never sees it: pid_namespaces(7)
             self._kill(dweller)
@@ -424,12 +378,13 @@ class Keeper:
     def _kill(self, dweller: Dweller) -> None:
         if dweller.pidfd == -1:
             return
-        self._send(dweller, signal.SIGKILL)
+        self.send(dweller, signal.SIGKILL)
         if dweller.record.asleep:
             with contextlib.suppress(OSError):
                 dweller.group.freeze(False)  # a v1 freezer holds even the dying
 
-    def _send(self, dweller: Dweller, number: int) -> None:
+    def send(self, dweller: Dweller, number: int) -> None:
+        """Send a signal to its PID 1, which may be dead already."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(dweller.pidfd, number)
 
@@ -445,7 +400,7 @@ class Keeper:
 
     def _released(self, dweller: Dweller) -> None:
         self.forget(dweller)
-        self._tell("released", dweller)
+        self.tell_of("released", dweller)
         for answer, _ in dweller.releases:
             answer({})
 
@@ -508,13 +463,23 @@ class Keeper:
                 continue
             self._find_again(Dweller(record, directory, self.cgroups.group(name)))
         for name in self.cgroups.names():
-            if name not in self.pets:  # its pet never got as far as a record
-                stray = Dweller(_nobody(name), "", self.cgroups.group(name))
-                stray.group.kill()
-                self._take_group_away(stray)
+            if name not in self.pets:
+                self._clear_group(self.cgroups.group(name))
         with os.scandir(self.places.trash) as entries:
             for entry in entries:
                 self._empty(entry.path, lambda: None)
+
+    def _clear_group(self, group: Group) -> None:
+        """Take away a group whose pet never got as far as a record, or lost it.
+
+        Waits, since a new pet of that name must not be taken for the old one's rest.
+        """
+        for _ in range(STRAY_ATTEMPTS):
+            group.kill()
+            if group.remove():
+                return
+            time.sleep(0.01)
+        self.complain(f"{group} does not become empty: it is left as it is")
 
     def _find_again(self, dweller: Dweller) -> None:
         record = dweller.record
@@ -526,7 +491,7 @@ class Keeper:
             if pidfd is not None:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
-            self._take_group_away(dweller)
+            self._clear_group(dweller.group)
             self.discard(dweller.directory, lambda: None)
             return
         self.pets[record.name] = dweller
@@ -537,7 +502,7 @@ class Keeper:
             dweller.pidfd, dweller.ours = pidfd, False
             dweller.oom_kills = dweller.group.read().oom_kills or 0
             self.expect_death(dweller)
-            self._tell("adopted", dweller)
+            self.tell_of("adopted", dweller)
             return
         last = dweller.group.read()
         if record.boot_id != self.boot:
@@ -576,264 +541,6 @@ class Keeper:
                 self.complain(f"{path} could not be cut: {error}")
 
 
-class _Hatching:
-    """One hatching, from the wish to the answer."""
-
-    def __init__(
-        self,
-        keeper: Keeper,
-        dweller: Dweller,
-        environment: Mapping[str, str],
-        chroot_only: bool,
-        answer: Answer,
-        refuse: Refuse,
-    ) -> None:
-        self.keeper, self.dweller = keeper, dweller
-        self.environment, self.chroot_only = environment, chroot_only
-        self.answer, self.refuse = answer, refuse
-        self.reports: list[Any] = []
-        self.failure: tuple[str, int, str] | None = None
-
-    def begin(self) -> None:
-        dweller, keeper = self.dweller, self.keeper
-        opened: list[int] = []
-        try:
-            os.mkdir(dweller.directory, 0o711)  # the mapped root passes through, and lists nothing
-            record = dweller.record
-            house = hatching.House(
-                directory=dweller.directory,
-                layers=[keeper.store.layer_tree(layer) for layer in record.layers],
-                idmap=keeper.idmap,
-                group=dweller.group,
-                limits=record.limits,
-                hostname=record.hostname,
-                command=record.command,
-                environment=self.environment,
-                network=record.network,
-                read_only=record.read_only,
-                chroot_only=self.chroot_only,
-            )
-            told, tell = os.pipe2(os.O_CLOEXEC)
-            opened.append(tell)
-            try:
-                hatching.hatch(house, tell, self._born)
-            except BaseException:
-                os.close(told)
-                raise
-            self.reports = list(house.reports)
-        except StepFailed as error:
-            self.failure = (error.step, error.errno, str(error))
-            self._give_up()
-            return
-        except (OSError, ProcchiError) as error:
-            self.failure = ("record", 0, str(error))
-            self._give_up()
-            return
-        finally:
-            for fd in opened:
-                os.close(fd)
-        self.patience = keeper.loop.later(HATCH_SECONDS, self._too_late)
-        Lines(keeper.loop, told, self._heard, self._executed)
-
-    def _born(self, child: Child) -> None:
-        """Put down that it exists before it can do anything: a nest that dies now finds it."""
-        record = self.dweller.record
-        record.pid = child.pid
-        self.dweller.pidfd = child.pidfd
-        record.start_time = start_time(child.pid) or 0
-        self.dweller.group.inhabit(child.pid)
-        record.save(self.dweller.directory)
-
-    def _heard(self, line: bytes) -> None:
-        message = json.loads(line)
-        if "did" in message:
-            self.reports += message["did"]
-        elif "failed" in message:
-            self.failure = (message["failed"], message["errno"], message["error"])
-
-    def _too_late(self) -> None:
-        self.failure = ("unexpected", 0, f"it took more than {HATCH_SECONDS:.0f} s")
-        self.keeper._send(self.dweller, signal.SIGKILL)
-
-    def _executed(self) -> None:
-        """The pipe is closed: the pet executes its command, or it is dead."""
-        self.patience.cancel()
-        dweller, keeper = self.dweller, self.keeper
-        told = any(report[0] == "execve" for report in self.reports)
-        if self.failure or not told:
-            if not self.failure:
-                oom = bool(dweller.group.read().oom_kills)
-                cause = "its memory limit is too small to start with" if oom else "it was killed"
-                self.failure = ("unexpected", 0, cause)
-            self._give_up()
-            return
-        record = dweller.record
-        record.phase = "alive"
-        record.save(dweller.directory, sync=False)  # the one before it is on the disk
-        keeper.expect_death(dweller)
-        keeper._tell("hatched", dweller, egg=record.egg)
-        self.answer({"pet": keeper.describe(dweller).to_json()})
-        self._write_care_log()
-
-    def _write_care_log(self) -> None:
-        order = {one.name: place for place, one in enumerate(hatching.STEPS)}
-        steps = sorted(self.reports, key=lambda report: order[report[0]])
-        try:
-            with open(f"{self.dweller.directory}/care.json", "w") as file:
-                json.dump(steps, file)
-        except OSError as error:
-            self.keeper.complain(f"{self.dweller.record.name}: no care log: {error}")
-
-    def _give_up(self) -> None:
-        """Take away everything that was made, then say why."""
-        dweller = self.dweller
-        if dweller.pidfd == -1:
-            self._clear_away(0)
-            return
-        self.keeper._send(dweller, signal.SIGKILL)
-        pidfd, dweller.pidfd = dweller.pidfd, -1
-        os.close(pidfd)
-        self.keeper.when_ended(dweller.record.pid, self._clear_away)
-
-    def _clear_away(self, _: int, attempt: int = 0) -> None:
-        dweller, keeper = self.dweller, self.keeper
-        try:
-            gone = dweller.group.remove()
-        except OSError:
-            gone = True
-        if not gone and attempt < 200:
-            keeper.loop.later(0.005, lambda: self._clear_away(0, attempt + 1))
-            return
-        try:
-            keeper.discard(dweller.directory, self._say_why)
-        except OSError:
-            self._say_why()
-
-    def _say_why(self) -> None:
-        assert self.failure
-        name = self.dweller.record.name
-        self.keeper.forget(self.dweller)
-        step, errno, said = self.failure
-        self.refuse(
-            _refusal(f"{name} did not hatch", self.dweller.record.command, step, errno, said)
-        )
-
-
-class _Feeding:
-    """One meal, from the wish to its end."""
-
-    def __init__(
-        self,
-        keeper: Keeper,
-        dweller: Dweller,
-        table: feeding.Table,
-        answer: Answer,
-        refuse: Refuse,
-    ) -> None:
-        self.keeper, self.dweller, self.table = keeper, dweller, table
-        self.answer, self.refuse = answer, refuse
-        self.started = time.monotonic()
-        self.reports: list[Any] = []
-        self.failure: tuple[str, int, str] | None = None
-        self.pid = 0
-        self.pidfd = -1
-        self.status: int | None = None
-        self.executed = False
-        self.over: Callable[[], None] = lambda: None
-        """Called after the last word."""
-        keeper.read(dweller)
-        self.oom_kills = dweller.oom_kills
-        told, tell = os.pipe2(os.O_CLOEXEC)
-        try:
-            feeding.feed(table, tell)
-        except StepFailed as error:
-            os.close(told)
-            raise ProcchiError(f"{dweller.record.name} could not be fed: {error}") from error
-        finally:
-            os.close(tell)
-            if table.terminal:
-                table.terminal.close()
-        self.reports = list(table.reports)
-        if table.own_pids is not None:
-            self._wait_for(*table.joiner)
-        else:
-            os.close(table.joiner.pidfd)
-            keeper.when_ended(table.joiner.pid, lambda _: None)
-        Lines(keeper.loop, told, self._heard, self._executed)
-
-    def _heard(self, line: bytes) -> None:
-        message = json.loads(line)
-        if "did" in message:
-            self.reports += message["did"]
-        elif "child" in message:
-            self._wait_for(message["child"], os.pidfd_open(message["child"]))
-        elif "failed" in message:
-            self.failure = (message["failed"], message["errno"], message["error"])
-
-    def _wait_for(self, pid: int, pidfd: int) -> None:
-        """This child is the one that executes the command."""
-        self.pid, self.pidfd = pid, pidfd
-        self.keeper.loop.readable(pidfd, self._ended)
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the command; one that has ended does not mind."""
-        if self.pidfd != -1:
-            with contextlib.suppress(OSError, ValueError):
-                signal.pidfd_send_signal(self.pidfd, number)
-
-    def _executed(self) -> None:
-        """The pipe is closed: the command runs, or nothing will."""
-        self.executed = True
-        record = self.dweller.record
-        if self.pid == 0 or not (self.reports[1:] or self.failure):
-            said = self.failure or (
-                "unexpected",
-                0,
-                "the pet died, or its memory limit was reached",
-            )
-            self.refuse(_refusal(f"{record.name} could not be fed", self.table.command, *said))
-            return
-        if not self.failure:
-            record.meals += 1
-            self.dweller.meals.append(
-                {
-                    "command": list(self.table.command),
-                    "at": now().isoformat(),
-                    "steps": self.reports,
-                }
-            )
-            self.keeper._tell("fed", self.dweller, command=list(self.table.command))
-            self.answer({"pid": self.pid})
-        self._conclude()
-
-    def _ended(self) -> None:
-        self.keeper.loop.forget(self.pidfd)
-        os.close(self.pidfd)
-        self.pidfd = -1
-        _, self.status = os.waitpid(self.pid, 0)
-        self._conclude()
-
-    def _conclude(self) -> None:
-        """Answer, once the command has ended and all of the pipe is read."""
-        if self.status is None or not self.executed:
-            return
-        if self.failure:
-            name = self.dweller.record.name
-            self.refuse(_refusal(f"{name} could not eat that", self.table.command, *self.failure))
-            return
-        code = _exit_code(self.status)
-        if self.dweller.alive:
-            self.keeper.read(self.dweller)
-        detail = {
-            "exit_code": code,
-            "duration": time.monotonic() - self.started,
-            "oom_killed": self.dweller.oom_kills > self.oom_kills,
-        }
-        self.keeper._tell("meal-over", self.dweller, command=list(self.table.command), **detail)
-        self.answer(detail)
-        self.over()
-
-
 def remove_tree(grave: str, idmap: IdMap) -> None:
     """Remove the directory `grave` of a pet. Changes the working directory. Raises OSError.
 
@@ -847,6 +554,14 @@ def remove_tree(grave: str, idmap: IdMap) -> None:
     os.chdir(grave)
     remove_contents()
     os.rmdir(grave)
+
+
+def _window(value: Any) -> tuple[int, int]:
+    """Rows and columns; (0, 0) where nobody knows. Raises BadRequest."""
+    rows, columns = map(int, value or (0, 0))
+    if not (0 <= rows < 1 << 16 and 0 <= columns < 1 << 16):
+        raise BadRequest("a window has 65535 rows and columns at most")
+    return rows, columns
 
 
 def _words(command: Sequence[Any]) -> tuple[str, ...]:
@@ -865,49 +580,6 @@ def _variables(environment: Mapping[str, Any]) -> dict[str, str]:
 
 def _verb(frozen: bool) -> str:
     return "put to sleep" if frozen else "woken"
-
-
-def _nobody(name: str) -> Record:
-    """A record for a group that has none."""
-    return Record(name, "", (), now(), (), name, Limits(), (), phase="ghost")
-
-
-def _exit_code(status: int) -> int:
-    """A wait status as a shell gives it."""
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
-
-
-def _epitaph(status: int, oom: bool, last: Readings, released: bool) -> Epitaph:
-    if status == -1:
-        cause, code = "died while another nest's child: its status is not known", None
-    else:
-        code = _exit_code(status)
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            name = signal.Signals(number).name if number in _SIGNALS else f"signal {number}"
-            cause = f"killed by {name}"
-        else:
-            cause = f"exited with status {code}"
-    if oom:
-        peak = f" at {format_size(last.memory_peak)}" if last.memory_peak else ""
-        cause += f": out of memory{peak}"
-    elif released:
-        cause += ": released by its keeper"
-    return Epitaph(cause, datetime.now(UTC), code, oom, last)
-
-
-_SIGNALS = {int(number) for number in signal.Signals}
-
-
-def _refusal(what: str, command: Sequence[str], step: str, errno: int, said: str) -> ProcchiError:
-    """The error that a failed step means to whoever asked."""
-    shown = command[0] if command else "a shell"
-    if step == "execve":
-        if errno == 2:
-            return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH")
-        return CommandNotExecutable(f"{what}: {shown!r} cannot be executed ({said})")
-    return HatchFailed(f"{what}: at the step {step!r}: {said}")
 
 
 def _handles(pid: int, number: int) -> bool:

@@ -31,8 +31,9 @@ class Watcher:
         self.hz = hz
         self.due = 0.0
         self.facts: dict[str, tuple[Any, ...]] = {}
-        """By pet: what it was last told of it, readings aside."""
+        """By pet: what it was last told of it, readings and reason aside."""
         self.readings: dict[str, Readings] = {}
+        self.reasons: dict[str, str] = {}
 
 
 class Observatory:
@@ -88,25 +89,29 @@ class Observatory:
         at = max((readings.at for readings in latest.values()), default=0.0)
         pets: list[Pet] = []
         changed: dict[str, Readings] = {}
+        reasons: dict[str, str] = {}
         for dweller in self.keeper.visible():
-            name = dweller.record.name
+            name, reason = dweller.record.name, dweller.mood.reason
             readings = latest[name]
             facts = self.keeper.facts(dweller)
             if watcher.facts.get(name) != facts:
                 watcher.facts[name] = facts
-                watcher.readings[name] = readings
                 pets.append(self.keeper.describe(dweller, readings))
-            elif watcher.readings[name][1:] != readings[1:]:
-                watcher.readings[name] = readings
-                changed[name] = readings
+            else:
+                if watcher.readings[name][1:] != readings[1:]:
+                    changed[name] = readings
+                if watcher.reasons[name] != reason:
+                    reasons[name] = reason
+            watcher.readings[name], watcher.reasons[name] = readings, reason
         gone = [name for name in watcher.facts if name not in latest]
         for name in gone:
-            del watcher.facts[name], watcher.readings[name]
+            del watcher.facts[name], watcher.readings[name], watcher.reasons[name]
         watcher.send(
             {
                 "snapshot": at,
                 "pets": [pet.to_json() for pet in pets],
                 "readings": changed,
+                "reasons": reasons,
                 "gone": gone,
             }
         )

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine import doctor
-from engine.doctor import SWITCHES
+from engine.checkup import SWITCHES, doctor
 from engine.places import Places
 
 EXAMINE = """

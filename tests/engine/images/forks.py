@@ -50,6 +50,29 @@ def as_an_ordinary_user(work: Callable[[], Any]) -> Any:
     return in_a_fork(become_somebody)
 
 
+def as_a_user_with_ranges(work: Callable[[], Any], directory: str) -> Any:
+    """`work()`'s result; run by root, as a user who has ids of /etc/subuid and /etc/subgid.
+
+    The files that say so are made in `directory`, and mounted for this process alone.
+    """
+
+    def become_the_user() -> Any:
+        if os.geteuid() == 0:
+            unshare(CLONE.NEWNS)
+            mount(None, "/", None, MS.REC | MS.PRIVATE)
+            for name, line in {
+                "passwd": f"ranged:x:{SOMEBODY}:{SOMEBODY}::/:/bin/sh\n",
+                "subuid": "ranged:700000:65536\n",
+                "subgid": "ranged:800000:65536\n",
+            }.items():
+                with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
+                    file.write(line)
+                mount(f"{directory}/{name}", f"/etc/{name}", None, MS.BIND)
+        return as_an_ordinary_user(work)
+
+    return in_a_fork(become_the_user)
+
+
 def on_a_small_disk(work: Callable[[IdMap], Any], directory: str, size: str) -> Any:
     """`work(idmap)`'s result, with a disk of `size` mounted on `directory` for it alone."""
 

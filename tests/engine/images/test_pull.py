@@ -24,7 +24,8 @@ from engine.images import download, pull
 from engine.images.store import Store
 from engine.model import Progress
 from tests.engine.images.conftest import Server
-from tests.engine.images.forks import as_an_ordinary_user, on_a_small_disk
+from tests.engine.images.forks import as_a_user_with_ranges, as_an_ordinary_user, on_a_small_disk
+from tests.engine.images.trees import look_at
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +229,32 @@ def test_as_an_ordinary_user(content: bytes, open_to_all: Path) -> None:
         return [names, shell.st_uid == os.geteuid(), left]
 
     assert as_an_ordinary_user(pull_and_remove) == [["egg", "home"], True, []]
+
+
+def test_as_a_user_with_subordinate_ids(open_to_all: Path) -> None:
+    path = open_to_all / "egg.tar"
+    with tarfile.open(path, "w") as tar:
+        for owner in (0, 1, 1000, 65534):
+            entry = tarfile.TarInfo(f"of-{owner}")
+            entry.uid = entry.gid = owner
+            tar.addfile(entry)
+    path.chmod(0o644)
+
+    def pull_and_remove() -> list[object]:
+        store = Store(f"{open_to_all}/store", for_this_user())
+        egg = pull(str(path), store=store)
+        nodes = look_at(store.layer_tree(egg.digest), store.idmap)
+        owners = {name.decode(): [node["uid"], node["gid"]] for name, node in nodes.items()}
+        store.remove(egg.name)
+        left = os.listdir(f"{store.directory}/layers/sha256")
+        return [store.idmap.single, owners, left]
+
+    single, owners, left = as_a_user_with_ranges(pull_and_remove, str(open_to_all))
+    assert left == [], "files of other ids than one's own can be removed as well"
+    owners.pop(".")
+    assert owners == {
+        f"of-{owner}": [0, 0] if single else [owner, owner] for owner in (0, 1, 1000, 65534)
+    }
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

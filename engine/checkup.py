@@ -210,7 +210,7 @@ def _attempts() -> Attempts:
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "engine.doctor"],
+            [sys.executable, "-P", "-m", "engine.checkup"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,0 +1,115 @@
+"""What hatching and feeding end with: our own code gives way to the pet's.
+
+Whoever comes to this point is about to execute a stranger's command, so it keeps nothing that is
+not meant for it: no descriptor, no privilege, no setting of the nest's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, TypeVar
+
+from engine.model import StepReport
+from engine.steps import Reporter, Step, StepFailed
+from engine.syswrap import CAP, call
+
+AnyHouse = TypeVar("AnyHouse")
+
+CAPABILITIES = frozenset(
+    {
+        CAP.AUDIT_WRITE,
+        CAP.CHOWN,
+        CAP.DAC_OVERRIDE,
+        CAP.FOWNER,
+        CAP.FSETID,
+        CAP.KILL,
+        CAP.MKNOD,
+        CAP.NET_BIND_SERVICE,
+        CAP.NET_RAW,
+        CAP.SETFCAP,
+        CAP.SETGID,
+        CAP.SETPCAP,
+        CAP.SETUID,
+        CAP.SYS_CHROOT,
+    }
+)
+"""What docker and podman leave to a container's root."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "TERM": "xterm",
+}
+
+
+def execvpe(
+    command: Sequence[str], environment: Mapping[str, str], reporter: Reporter, why: str
+) -> None:
+    """execve(2) of the first executable that PATH finds; the step is reported before it.
+
+    Raises SyscallError: ENOENT where there is none, otherwise why the best one could not be.
+    """
+    name, worst = command[0], errno.ENOENT
+    path = environment.get("PATH") or ENVIRONMENT["PATH"]
+    candidates = [name] if "/" in name else [f"{part or '.'}/{name}" for part in path.split(":")]
+    for candidate in candidates:
+        try:
+            os.stat(candidate)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                worst = error.errno or worst
+            continue
+        shown = f'"{candidate}", {list(command)}, {len(environment)} variables'
+        made = {"name": "execve", "args": shown, "result": "does not return", "usec": 0.0}
+        reporter.did(StepReport("execve", why, [made], 0.0))
+        reporter.done()
+        try:
+            os.execve(candidate, list(command), dict(environment))
+        except OSError as error:
+            worst = errno.EACCES if error.errno == errno.ENOENT else error.errno or worst
+            if error.errno == errno.ENOENT:  # it is there: what lacks is its interpreter
+                raise OSError(errno.ENOEXEC, "its interpreter is missing", candidate) from error
+            if error.errno != errno.EACCES:
+                raise
+    raise OSError(worst, os.strerror(worst), name)
+
+
+def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
+    """Start a session with `stdio`, and no other descriptor but those `kept` until execve.
+
+    Python's own settings are undone: an ignored signal stays ignored over execve, and the nest's
+    raised descriptor limit would break programs that close "all" of them. No core is dumped: the
+    host would run its handler for it.
+    """
+    call("setsid", os.setsid)
+    for target, source in enumerate(stdio):
+        call("dup2", os.dup2, source, target)
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, 1 << 20)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run_to_execve(steps: Sequence[Step[AnyHouse]], house: AnyHouse, reporter: Reporter) -> NoReturn:
+    """Run the steps, the last of which executes; a refusal is reported and ends the process."""
+    try:
+        for one in steps:
+            reporter.did(one.run(house))
+    except StepFailed as error:
+        reporter.failed(error)
+    except BaseException as error:  # must never unwind into the nest's code
+        failure = OSError(errno.EPROTO, f"{type(error).__name__}: {error}")
+        reporter.failed(StepFailed("unexpected", failure))
+    finally:
+        os._exit(1)

@@ -1,0 +1,147 @@
+"""`procchi feed`: a command in a living pet, with the caller's own descriptors or a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+import click
+from click.shell_completion import CompletionItem
+
+import engine
+from procchi_tui.cli.words import NameThenCommand, complete_pet, example
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def _complete(ctx: click.Context, param: click.Parameter, word: str) -> list[CompletionItem]:
+    return [] if ctx.params.get("words") else complete_pet(ctx, param, word)
+
+
+@click.command(
+    epilog=example(
+        "procchi feed moka -- echo hi",
+        "procchi feed -it moka sh",
+        "procchi feed moka --signal TERM",
+        "procchi feed moka --write 'echo hi'",
+    ),
+    cls=NameThenCommand,
+    options_metavar="[-it] [--signal SIG | --write TEXT]",
+)
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="NAME [--] [COMMAND]...",
+    shell_complete=_complete,
+)
+@click.option("-i", "--interactive", is_flag=True, help="Pass our standard input, terminal or not.")
+@click.option("-t", "--tty", is_flag=True, help="Give the command a terminal of its own.")
+@click.option("--signal", "sig", metavar="SIG", help="Send its PID 1 a signal, as kill does.")
+@click.option("--write", "written", metavar="TEXT", help="Write a line to its PID 1's input.")
+def feed(
+    words: tuple[str, ...], interactive: bool, tty: bool, sig: str | None, written: str | None
+) -> int:
+    """Feed a pet: run a command in it (exec).
+
+    It ends with the command's own status; 125 is a failure of Procchi's, 126 a command
+    that cannot be executed, 127 one that is not there. Input that is piped or redirected is
+    passed on; from a terminal only with -i.
+    """
+    if not words:
+        raise click.UsageError("which pet? Missing NAME")
+    name, *command = words
+    if (sig is not None) + (written is not None) + bool(command) != 1:
+        raise click.UsageError("give one of: a command, --signal SIG, or --write TEXT")
+    if sig is not None:
+        engine.signal(name, _signal(sig))
+        return 0
+    if written is not None:
+        engine.write(name, written if written.endswith("\n") else f"{written}\n")
+        return 0
+    if tty:
+        return _in_a_terminal(name, command, interactive)
+    return _directly(name, command, interactive)
+
+
+def _signal(text: str) -> int:
+    """The number of `TERM`, `SIGTERM` or `15`."""
+    try:
+        if text.isdecimal():
+            return signal.Signals(int(text))
+        return signal.Signals[f"SIG{text.upper().removeprefix('SIG')}"]
+    except (ValueError, KeyError):
+        raise click.UsageError(f"{text!r} is no signal: write it like TERM or 15") from None
+
+
+def _directly(name: str, command: list[str], interactive: bool) -> int:
+    stdin = _descriptor(0, os.O_RDONLY)
+    if os.isatty(stdin) and not interactive:
+        stdin = os.open(os.devnull, os.O_RDONLY)
+    stdio = (stdin, _descriptor(1, os.O_WRONLY), _descriptor(2, os.O_WRONLY))
+    with Forwarder() as forwarder, engine.open_meal(name, command, stdio=stdio) as meal:
+        forwarder.begin(meal)
+        return meal.wait().exit_code
+
+
+def _descriptor(fd: int, flags: int) -> int:
+    """`fd`, or nothing at all where the caller has closed it."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return os.open(os.devnull, flags)
+    return fd
+
+
+def _in_a_terminal(name: str, command: list[str], interactive: bool) -> int:
+    if not os.isatty(0):
+        raise click.ClickException(
+            "-t gives the command a terminal like ours, and our input is none: leave -t out"
+        )
+    from procchi_tui import terminal
+
+    environment = {"TERM": os.environ.get("TERM", "xterm")}
+    with (
+        Forwarder() as forwarder,
+        engine.open_meal(name, command, terminal=True, environment=environment) as meal,
+    ):
+        forwarder.begin(meal)
+        return terminal.relay(meal, interactive)
+
+
+class Forwarder:
+    """What would end us is passed on to the command instead, whose ending is ours.
+
+    It listens before the command begins, so that nothing is lost between the two. A second
+    signal before there is a command ends us.
+    """
+
+    def __init__(self) -> None:
+        self._meal: engine.OpenMeal | None = None
+        self._early: list[int] = []
+        self._before = {number: signal.getsignal(number) for number in FORWARDED}
+
+    def __enter__(self) -> Forwarder:
+        for number, handler in self._before.items():
+            if handler != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self._pass_on)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def begin(self, meal: engine.OpenMeal) -> None:
+        """From now on `meal` gets the signals, beginning with those that came early."""
+        self._meal = meal
+        for number in self._early:
+            meal.signal(number)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        if self._meal:
+            self._meal.signal(number)
+        elif self._early:
+            raise KeyboardInterrupt
+        else:
+            self._early.append(number)

@@ -1,0 +1,171 @@
+"""Looking at pets and caring for them: every command that names one and is over at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+import engine
+from procchi_tui.cli import failures, listing, text, words
+
+
+@click.command(epilog=words.example("procchi pets --all", "procchi pets --json | jq '.[].mood'"))
+@click.option("-a", "--all", "everything", is_flag=True, help="Ghosts (dead pets) too.")
+@words.json_option
+def pets(everything: bool, as_json: bool) -> None:
+    """List the pets (containers) and their moods.
+
+    JSON lists the ghosts too.
+    """
+    listing.show(everything, as_json)
+
+
+@click.command(epilog=words.example("procchi look moka", "procchi look moka --json"))
+@words.name_argument
+@words.json_option
+def look(name: str, as_json: bool) -> None:
+    """Look at one pet closely (inspect).
+
+    Its mood and why, its limits, what it uses as the kernel counts it, and how it died.
+    """
+    pet = engine.look(name)
+    if as_json:
+        click.echo(json.dumps(pet.to_json(), indent=2))
+        return
+    click.echo(text.columns([*_about(pet), *_needs(pet), *_end(pet)]))
+
+
+def _about(pet: engine.Pet) -> Iterable[tuple[str, str]]:
+    yield "name", pet.name
+    yield "mood", f"{pet.mood}: {pet.reason}"
+    if remedy := engine.remedy(pet.mood):
+        yield "what to do", remedy.replace("NAME", pet.name)
+    yield (
+        "status",
+        {"asleep": "asleep (frozen, paused)", "ghost": "ghost (dead)"}.get(pet.status, pet.status),
+    )
+    yield "stage", pet.stage
+    yield "pid", f"{pet.pid}, of its PID 1 as the host sees it" if pet.pid else text.DASH
+    yield "egg (image)", pet.egg
+    yield "hatched", f"{pet.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    yield "command", " ".join(pet.command) or "its egg's shell, reading from its mouth"
+    yield "host name", pet.hostname
+    yield "network", "the host's" if pet.network == "host" else "its own, loopback only"
+    if pet.read_only:
+        yield "root", "read-only"
+    yield "meals", str(pet.meals)
+
+
+def _needs(pet: engine.Pet) -> Iterable[tuple[str, str]]:
+    limits = pet.to_json()["limits"]
+    for name in ("memory", "cpu", "pids"):
+        limit = text.limit(name, limits)
+        loose = " not enforced here: procchi doctor says why" if limit.endswith("*") else ""
+        yield f"{name} limit", f"{limit}{' cores' if name == 'cpu' else ''}{loose}"
+    now = pet.readings or (pet.epitaph.last_readings if pet.epitaph else None)
+    if now is None:
+        return
+    yield "memory", f"{text.size(now.memory)} now, {text.size(now.memory_peak)} at most so far"
+    yield (
+        "cpu",
+        f"{text.cpu_time(now.cpu_usec)} used; stopped in {text.count(now.throttled)} periods",
+    )
+    yield "pids", f"{text.count(now.pids)} now; {text.count(now.forks_refused)} forks refused"
+    yield "OOM kills", text.count(now.oom_kills)
+
+
+def _end(pet: engine.Pet) -> Iterable[tuple[str, str]]:
+    if pet.epitaph:
+        died = pet.epitaph.died_at
+        yield "epitaph", pet.epitaph.cause
+        yield "died", f"{died.astimezone():%Y-%m-%d %H:%M:%S}" if died else "when nobody looked"
+
+
+@click.command(epilog=words.example("procchi logs moka", "procchi logs -f moka"))
+@words.name_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the pet is dead.")
+def logs(name: str, follow: bool) -> None:
+    """Print what a pet's PID 1 has said (its log), as it said it."""
+    out = sys.stdout.buffer
+    with open(engine.log_path(name), "rb") as log:
+        while True:
+            living = follow and engine.look(name).status != "ghost"  # asked before the last read
+            if os.fstat(log.fileno()).st_size < log.tell():  # it was cut: begin anew
+                log.seek(0)
+            while chunk := log.read(1 << 16):
+                out.write(chunk)
+            out.flush()
+            if not living:
+                return
+            time.sleep(0.25)
+
+
+@click.command(epilog=words.example("procchi sleep moka"))
+@words.names_argument
+def sleep(names: tuple[str, ...]) -> int:
+    """Put pets to sleep (pause).
+
+    Every process of theirs is frozen where it stands.
+    """
+    return _each(names, engine.sleep)
+
+
+@click.command(epilog=words.example("procchi wake moka"))
+@words.names_argument
+def wake(names: tuple[str, ...]) -> int:
+    """Wake sleeping pets (unpause): they go on where they stood."""
+    return _each(names, engine.wake)
+
+
+@click.command(epilog=words.example("procchi release moka"))
+@words.names_argument
+def release(names: tuple[str, ...]) -> int:
+    """Release pets (stop and remove).
+
+    They are killed, and nothing of theirs is left.
+    """
+    return _each(names, engine.release)
+
+
+def _each(names: Sequence[str], act: Callable[[str], object]) -> int:
+    """Do it to every one, whatever becomes of the others; the first failure's status, or 0."""
+    status = 0
+    for name in names:
+        try:
+            act(name)
+            click.echo(name)
+        except engine.ProcchiError as error:
+            failure = failures.report(error, [])
+            status = status or failure
+    return status
+
+
+@click.command(epilog=words.example("procchi events", "procchi events --json | jq .kind"))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def events(as_json: bool) -> None:
+    """Print what happens to the pets, as it happens, until Ctrl-C."""
+    with engine.watch() as watched:
+        for event in watched:
+            if not isinstance(event, engine.Event):
+                continue
+            if as_json:
+                click.echo(json.dumps(_event_json(event)))
+            else:
+                said = "  ".join(f"{key}={value}" for key, value in event.detail.items())
+                at = f"{event.at.astimezone():%H:%M:%S}"
+                click.echo(f"{at}  {event.pet}  {event.kind}  {said}".rstrip())
+
+
+def _event_json(event: engine.Event) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "pet": event.pet,
+        "at": event.at.isoformat(),
+        "detail": dict(event.detail),
+    }

@@ -1,0 +1,123 @@
+"""What a hostile pet tries, and must not get."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import engine
+from tests.conftest import said
+
+
+def status_of(name: str, script: str) -> int:
+    return engine.feed(name, ["sh", "-c", script]).exit_code
+
+
+def test_no_descriptor_of_the_nests_is_inherited(home: pathlib.Path) -> None:
+    pet = engine.hatch("moka")
+    held = {fd: os.readlink(f"/proc/{pet.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pet.pid}/fd")}
+    mouth, log = f"{home}/pets/moka/mouth", f"{home}/pets/moka/log"
+    own = {fd: path for fd, path in held.items() if not path.startswith("/proc") and int(fd) < 10}
+    assert {own["0"], own["1"], own["2"]} == {mouth, log}
+    assert [path for fd, path in held.items() if fd not in "012" and str(home) in path] == []
+    assert said("moka", "ls /proc/self/fd | tr '\\n' ' '") == "0 1 2 3"  # 3: ls's own
+
+
+def test_capabilities_are_a_containers_fourteen(home: pathlib.Path) -> None:
+    pet = engine.hatch("moka")
+    meal = said("moka", "cat /proc/self/status")
+    with open(f"/proc/{pet.pid}/status") as status:
+        pid_1 = status.read()
+    for text in (meal, pid_1):
+        fields = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+        assert fields["CapBnd"] == fields["CapEff"] == "00000000a80425fb"
+        assert int(fields["CapInh"], 16) == int(fields["CapAmb"], 16) == 0
+        assert fields["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "mount -t tmpfs tmpfs /mnt",
+        "mount -o remount,rw /proc/sys",
+        "umount /proc/kcore || umount /proc/keys",
+        "mount --bind /bin /mnt",
+        "echo 1 > /proc/sys/vm/drop_caches",
+        "echo h > /proc/sysrq-trigger",
+        "echo x > /sys/kernel/mm/transparent_hugepage/enabled",
+        "hostname elsewhere",
+        "mknod /root/disk b 8 0 && head -c 1 /root/disk",
+        "cat /proc/1/environ | grep PROCCHI",
+        "kill -9 1; kill -0 1 && exit 1; exit 2",
+        "ip link add dummy0 type dummy",
+        "chroot / sh -c 'mount -t proc proc /proc'",
+        "unshare --user --map-root-user sh -c 'mount -t tmpfs tmpfs /tmp && echo 1 > /proc/sys/vm/swappiness'",
+        "nsenter -t 1 -m true && ls /var/lib/procchi",
+        "date -s 2001-01-01",
+        "dmesg | head -1 | grep .",
+    ],
+)
+def test_an_attempt_on_the_host_fails(home: pathlib.Path, attempt: str) -> None:
+    engine.hatch("moka")
+    assert status_of("moka", attempt) != 0
+
+
+def test_pid_1_cannot_be_killed_from_inside_but_the_pet_stays_whole(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    engine.feed("moka", ["sh", "-c", "kill -9 1"])
+    assert engine.look("moka").status == "alive"
+
+
+def test_masked_files_say_nothing(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    for path in ("/proc/keys", "/proc/timer_list", "/proc/interrupts"):
+        if os.path.exists(path):
+            assert said("moka", f"cat {path}") == ""
+    assert said("moka", "ls /sys/firmware /proc/acpi 2>/dev/null | grep -v :") == ""
+
+
+def test_an_egg_whose_proc_is_a_link_is_refused(empty_home: pathlib.Path) -> None:
+    """CVE-2019-19921: a mount over a link of the egg's goes where the egg says."""
+    for name in ("proc", "dev", "sys", "tmp"):
+        tree = empty_home / "tree"
+        subprocess.run(["rm", "-rf", str(tree)], check=True)
+        (tree / "bin").mkdir(parents=True)
+        subprocess.run(["cp", "/bin/busybox", str(tree / "bin/sh")], check=True)
+        (tree / name).symlink_to("/etc")
+        archive = empty_home / f"{name}.tar"
+        subprocess.run(["tar", "-C", str(tree), "-cf", str(archive), "."], check=True)
+        engine.pull(str(archive))
+        with pytest.raises(engine.HatchFailed, match=f"/{name} is not a directory"):
+            engine.hatch("moka", name)
+
+
+def test_two_pets_do_not_see_each_other(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    engine.hatch("pico", command=["sleep", "12345"])
+    assert "12345" not in said("moka", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    assert status_of("moka", "kill -0 3; test -e /proc/3/root/root/secret") != 0
+
+
+def test_a_meal_cannot_be_reached_while_it_is_still_ours(home: pathlib.Path) -> None:
+    """CVE-2016-9962, CVE-2019-5736: before execve a meal is our code, with our executable."""
+    engine.hatch("moka")
+    spy = (
+        "i=0; while [ $i -lt 400 ]; do for p in /proc/[0-9]*; do"
+        ' [ "$p" = /proc/1 ] || [ "$p" = /proc/$$ ] || e=$(readlink $p/exe 2>/dev/null);'
+        ' case "$e" in *python*) echo CAUGHT $p $e;; esac; e=; done; i=$((i+1)); done; echo done'
+    )
+    engine.write("moka", f"({spy}) > /tmp/spied 2>&1\n")
+    for _ in range(150):
+        engine.feed("moka", ["true"])
+    assert "CAUGHT" not in said("moka", "cat /tmp/spied")
+
+
+def test_a_pets_disk_files_belong_to_nobody_with_power(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    said("moka", "cp /bin/sh /root/sh; chmod 4755 /root/sh")
+    found = (home / "pets/moka/upper/root/sh").stat()
+    assert found.st_uid != 0 and found.st_gid != 0
+    assert (home / "pets").stat().st_mode & 0o077 == 0

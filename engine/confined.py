@@ -15,7 +15,18 @@ from typing import Any
 
 from engine.errors import BY_KIND, ProcchiError
 from engine.idmap import IdMap, become_root, clone_mapped
-from engine.syswrap import CLONE, MNT, MS, PR, chroot, mount, pivot_root, prctl, umount2
+from engine.syswrap import (
+    CLONE,
+    MNT,
+    MS,
+    PR,
+    chroot,
+    close_all_but,
+    mount,
+    pivot_root,
+    prctl,
+    umount2,
+)
 
 _NAMESPACES = CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWNET | CLONE.NEWIPC | CLONE.NEWUTS
 
@@ -70,7 +81,7 @@ def _in_the_child(
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        _close_all_but({report_end, *keep})
+        close_all_but({report_end, *keep})
         mount(None, "/", None, MS.REC | MS.PRIVATE)
         mount(directory, directory, None, MS.BIND | MS.REC)
         os.chdir(directory)  # reachable for the caller's ids, perhaps not for the map's root
@@ -88,11 +99,3 @@ def _in_the_child(
         os.write(report_end, json.dumps(answer).encode())
     finally:
         os._exit(0)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = max(low, fd + 1)
-    os.closerange(low, 1 << 20)

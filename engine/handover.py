@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from engine.model import StepReport
 from engine.steps import Reporter, Step, StepFailed
-from engine.syswrap import CAP, call
+from engine.syswrap import CAP, call, close_all_but
 
 AnyHouse = TypeVar("AnyHouse")
 
@@ -88,11 +88,7 @@ def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
     call("setsid", os.setsid)
     for target, source in enumerate(stdio):
         call("dup2", os.dup2, source, target)
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, 1 << 20)
+    close_all_but(kept)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
+import signal
 import socket
 import stat
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import NoReturn
 
-from engine.cgroups import Group
+from engine.cgroups import Cgroups, Group
 from engine.handover import CAPABILITIES, ENVIRONMENT, execvpe, run_to_execve, settle
 from engine.idmap import Child, Gate, IdMap, become_root
 from engine.model import MIB, Limits, StepReport
@@ -36,6 +39,7 @@ from engine.syswrap import (
     capset,
     chroot,
     clone3,
+    close_all_but,
     mount,
     mount_setattr,
     pivot_root,
@@ -58,30 +62,57 @@ SHELLS = ("/bin/sh", "/usr/bin/sh", "/bin/bash", "/bin/busybox")
 
 
 @dataclass(slots=True)
-class House:
-    """Everything the steps work on, and what they leave for one another."""
+class Plan:
+    """Who will live in a house, and how. It reaches the pet's side as a line of JSON."""
 
+    name: str
     directory: str
     """The pet's own, on the host: upper, work, mouth and log are in it."""
-    layers: Sequence[str]
+    layers: list[str]
     """The egg's directories, lowest first."""
-    idmap: IdMap
-    group: Group
     limits: Limits
     hostname: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    network: str = "none"
+    command: list[str]
+    environment: dict[str, str]
     read_only: bool = False
     chroot_only: bool = False
 
-    stdio: tuple[int, int, int] = (-1, -1, -1)
-    """The pet's first three descriptors: its mouth, and twice its log."""
+    def to_line(self) -> bytes:
+        """The plan as one line."""
+        return json.dumps(asdict(self) | {"limits": self.limits.to_json()}).encode()
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Plan:
+        """The inverse of `to_line`."""
+        fields = json.loads(line)
+        return cls(**fields | {"limits": Limits.from_json(fields["limits"])})
+
+
+@dataclass(slots=True)
+class House:
+    """Everything the steps work on, and what they leave for one another."""
+
+    idmap: IdMap
+    cgroups: Cgroups
+    network: str
+    plan: Plan | None = None
+    """None while nobody knows who will live in it."""
+    group: Group | None = None
     gate: Gate | None = None
     child: Child | None = None
     reporter: Reporter | None = None
+    stdio: tuple[int, int, int] = (-1, -1, -1)
+    """The pet's first three descriptors: its mouth, and twice its log."""
+    told: int = -1
+    """The nest's end of the pipe through which the pet's side tells what it did."""
     reports: list[StepReport] = field(default_factory=list)
     """What the nest's own steps did."""
+
+    @property
+    def its(self) -> Plan:
+        """The plan, in steps that are not done ahead."""
+        assert self.plan is not None
+        return self.plan
 
 
 STEPS: list[Step[House]] = []
@@ -93,20 +124,14 @@ STEPS: list[Step[House]] = []
 )  # fmt: skip
 def make_directories(house: House) -> None:
     for name in ("upper", "work"):
-        path = f"{house.directory}/{name}"
+        path = f"{house.its.directory}/{name}"
         call("mkdir", os.mkdir, path, 0o755, args=f'"{path}", 0755')
         call("chown", os.chown, path, house.idmap.root_uid, house.idmap.root_gid)
     # The root of an overlay shows the upper directory's mode and owner.
-    lowest = os.stat(house.layers[-1])
-    os.chmod(f"{house.directory}/upper", stat.S_IMODE(lowest.st_mode))
-    mouth_path = f"{house.directory}/mouth"
-    call("mknod", os.mkfifo, mouth_path, 0o600, args=f'"{mouth_path}", S_IFIFO|0600')
-    # Held open for writing by the pet itself, the mouth never reads as ended; the log is written
-    # at its end only, so that it can be cut while it is in use.
-    mouth = os.open(mouth_path, os.O_RDWR | os.O_CLOEXEC)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    log = os.open(f"{house.directory}/log", flags, 0o600)
-    house.stdio = (mouth, log, log)
+    lowest = os.stat(house.its.layers[-1])
+    os.chmod(f"{house.its.directory}/upper", stat.S_IMODE(lowest.st_mode))
+    mouth = f"{house.its.directory}/mouth"
+    call("mknod", os.mkfifo, mouth, 0o600, args=f'"{mouth}", S_IFIFO|0600')
 
 
 @step(
@@ -114,62 +139,96 @@ def make_directories(house: House) -> None:
     "The limits stand before the pet exists, so there is no moment in which it has none.",
 )  # fmt: skip
 def make_group(house: House) -> None:
-    house.group.make(house.limits)
+    assert house.group
+    house.group.make(house.its.limits)
 
 
 @step(
     STEPS, "clone", "nest", "clone3(2)",
     "One call makes the process and gives it namespaces of its own: users, mounts, processes, "
     "host name, IPC and network; on cgroup v2 it is born in its group.",
+    ahead=True,
 )  # fmt: skip
 def clone(house: House) -> None:
     flags = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWUTS | CLONE.NEWIPC
     if house.network == "none":
         flags |= CLONE.NEWNET
     house.gate = Gate()
-    house.child = Child(*clone3(flags, house.group.birthplace()))
+    house.child = Child(*clone3(flags, house.group.birthplace() if house.group else None))
 
 
 @step(
     STEPS, "id maps", "nest", "write(2)",
     "The pet is root (0) inside and an unprivileged id outside: its privilege ends at its walls.",
+    ahead=True,
 )  # fmt: skip
 def map_ids(house: House) -> None:
-    assert house.child and house.gate
+    assert house.child
     house.idmap.write(house.child.pid)
-    house.gate.open()
 
 
 @step(
-    STEPS, "join", "pet", "write(2), unshare(2)",
-    "In its group first, then a cgroup namespace: the group becomes the root that the pet sees.",
+    STEPS, "private mounts", "pet", "mount(2)",
+    "What is mounted from here on stays in here, and nothing mounted outside appears.",
+    ahead=True,
+)  # fmt: skip
+def make_private(house: House) -> None:
+    mount(None, "/", None, MS.REC | MS.PRIVATE)
+
+
+@step(
+    STEPS, "loopback", "pet", "socket(2), ioctl(2)",
+    "A new network namespace has one interface, lo, and it is down: netdevice(7).",
+    ahead=True,
+)  # fmt: skip
+def raise_loopback(house: House) -> None:
+    if house.network != "none":
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack("16xh14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))
+        up = struct.pack("16sh14x", b"lo", flags | IFF_UP)
+        call(
+            "ioctl",
+            fcntl.ioctl,
+            sock,
+            SIOCSIFFLAGS,
+            up,
+            args=f"{sock.fileno()}, SIOCSIFFLAGS, lo up",
+        )
+
+
+@step(
+    STEPS, "join", "pet", "read(2), write(2), unshare(2)",
+    "Told who it is to be, the process joins its group, then a cgroup namespace: the group becomes "
+    "the root that the pet sees.",
 )  # fmt: skip
 def join_group(house: House) -> None:
+    assert house.gate
+    house.plan = Plan.from_line(house.gate.wait())
+    house.group = house.cgroups.group(house.plan.name)
     for path, door in house.group.doors().items():
         call("write", os.write, door, b"0", args=f'"{path}", "0"')  # 0: whoever writes
     unshare(CLONE.NEWCGROUP)
 
 
 @step(
-    STEPS, "become root", "pet", "read(2), setgroups(2), setresgid(2), setresuid(2)",
-    "Once its ids are mapped, the process takes id 0 of its own namespace.",
+    STEPS, "become root", "pet", "open(2), setgroups(2), setresgid(2), setresuid(2)",
+    "What only the nest's user can reach is opened first; then the process takes id 0 of its own "
+    "namespace.",
 )  # fmt: skip
 def take_root(house: House) -> None:
-    assert house.gate
-    house.gate.wait()
-    # The way there may be open to the caller only: go while we still are the caller.
-    os.chdir(f"{house.directory}/upper")
+    home = house.its.directory
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    house.layers = [f"/proc/self/fd/{os.open(layer, flags)}" for layer in house.layers]
+    house.its.layers = [f"/proc/self/fd/{os.open(path, flags)}" for path in house.its.layers]
+    # Held open for writing by the pet itself, the mouth never reads as ended; the log is written
+    # at its end only, so that it can be cut while it is in use.
+    mouth = call("open", os.open, f"{home}/mouth", os.O_RDWR | os.O_CLOEXEC)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    log = call("open", os.open, f"{home}/log", flags, 0o600)
+    house.stdio = (mouth, log, log)
+    os.chdir(f"{home}/upper")
     become_root(house.idmap)
-
-
-@step(
-    STEPS, "private mounts", "pet", "mount(2)",
-    "What is mounted from here on stays in here, and nothing mounted outside appears.",
-)  # fmt: skip
-def make_private(house: House) -> None:
-    mount(None, "/", None, MS.REC | MS.PRIVATE)
 
 
 @step(
@@ -178,14 +237,14 @@ def make_private(house: House) -> None:
 )  # fmt: skip
 def mount_root(house: House) -> None:
     # Mounted over its own upper directory, which nobody needs to see by that name any more.
-    lower = ":".join(reversed(house.layers))
-    if not house.read_only:
+    lower = ":".join(reversed(house.its.layers))
+    if not house.its.read_only:
         options = f"lowerdir={lower},upperdir=.,workdir=../work,userxattr"
         mount("overlay", ".", "overlay", 0, options)
-    elif len(house.layers) > 1:
+    elif len(house.its.layers) > 1:
         mount("overlay", ".", "overlay", 0, f"lowerdir={lower},userxattr")
     else:
-        mount(house.layers[0], ".", None, MS.BIND)
+        mount(house.its.layers[0], ".", None, MS.BIND)
     call("chdir", os.chdir, "../upper")  # into what is mounted there now
 
 
@@ -245,7 +304,7 @@ def mount_dev(house: House) -> None:
 
 def _scratch(house: House) -> int:
     """Bytes of a tmpfs: what is in it counts as the pet's memory, and ends with it."""
-    return 64 * MIB if house.limits.memory is None else max(MIB, house.limits.memory // 2)
+    return 64 * MIB if house.its.limits.memory is None else max(MIB, house.its.limits.memory // 2)
 
 
 @step(
@@ -276,7 +335,7 @@ def mask_paths(house: House) -> None:
     for path in filter(os.path.lexists, READ_ONLY):
         mount(path, path, None, MS.BIND | MS.REC)
         mount_setattr(path, MOUNT_ATTR.RDONLY)
-    if house.read_only:
+    if house.its.read_only:
         mount_setattr(".", MOUNT_ATTR.RDONLY, recursive=False)
 
 
@@ -286,7 +345,7 @@ def mask_paths(house: House) -> None:
     "alone would leave the host's root mounted, and there is a way back to it.",
 )  # fmt: skip
 def change_root(house: House) -> None:
-    if not house.chroot_only:
+    if not house.its.chroot_only:
         pivot_root(".", ".")
         umount2(".", MNT.DETACH)
     chroot(".")
@@ -298,28 +357,7 @@ def change_root(house: House) -> None:
     "Its own name, in its own UTS namespace.",
 )  # fmt: skip
 def set_hostname(house: House) -> None:
-    sethostname(house.hostname)
-
-
-@step(
-    STEPS, "loopback", "pet", "socket(2), ioctl(2)",
-    "A new network namespace has one interface, lo, and it is down: netdevice(7).",
-)  # fmt: skip
-def raise_loopback(house: House) -> None:
-    if house.network != "none":
-        return
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sh14x", b"lo", 0)
-        (flags,) = struct.unpack("16xh14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))
-        up = struct.pack("16sh14x", b"lo", flags | IFF_UP)
-        call(
-            "ioctl",
-            fcntl.ioctl,
-            sock,
-            SIOCSIFFLAGS,
-            up,
-            args=f"{sock.fileno()}, SIOCSIFFLAGS, lo up",
-        )
+    sethostname(house.its.hostname)
 
 
 @step(
@@ -365,9 +403,9 @@ def wait_for_record(house: House) -> None:
     "Our code is replaced by the pet's own, and there is no way back.",
 )  # fmt: skip
 def execute(house: House) -> None:
-    command = house.command or [next(filter(_executable, SHELLS), SHELLS[0])]
-    environment = {**ENVIRONMENT, "HOSTNAME": house.hostname, **house.environment}
     assert house.reporter
+    command = house.its.command or [next(filter(_executable, SHELLS), SHELLS[0])]
+    environment = {**ENVIRONMENT, "HOSTNAME": house.its.hostname, **house.its.environment}
     execvpe(command, environment, house.reporter, STEPS[-1].why)
 
 
@@ -375,33 +413,69 @@ def _executable(path: str) -> bool:
     return os.access(path, os.X_OK)
 
 
-def hatch(house: House, report: int, born: Callable[[Child], None]) -> None:
-    """Run the steps. Returns in the nest, while the pet is on its own way to execve.
+def lay(house: House) -> None:
+    """Do what is the same for every pet, and leave a process waiting to be told who it is.
 
-    Through the pipe `report` the pet tells its steps; it closes at execve. `born` is called
-    with the child, to put down that it exists; the pet executes nothing before it has returned.
-
-    Raises StepFailed for a step of the nest's, and what `born` raises; the pet's own failures
-    come through the pipe. What was made until then is the caller's to take away.
+    On cgroup v2 a process is born into its group, so there the house must be furnished before.
+    Raises StepFailed.
     """
+    house.told, tell = os.pipe2(os.O_CLOEXEC)
     try:
         for one in STEPS:
-            if one.side == "pet":
-                continue
-            house.reports.append(one.run(house))
-            if house.child is not None and house.child.pid == 0:
-                live(house, report)
-        assert house.child is not None and house.gate is not None
-        born(house.child)
-        house.gate.open()
+            if one.side == "nest" and one.ahead:
+                house.reports.append(one.run(house))
+                if house.child is not None and house.child.pid == 0:
+                    live(house, tell)
     finally:
-        if house.gate is not None:
-            house.gate.close()
-        for fd in {*house.stdio} - {-1}:
-            os.close(fd)
+        os.close(tell)
 
 
-def live(house: House, report: int) -> None:
-    """The pet's side, until it executes its command. Never returns."""
-    house.reporter = reporter = Reporter(report)
-    run_to_execve([one for one in STEPS if one.side == "pet"], house, reporter)
+def furnish(house: House, plan: Plan, group: Group) -> None:
+    """The nest's steps for one pet. Raises StepFailed."""
+    house.plan, house.group = plan, group
+    for one in STEPS:
+        if one.side == "nest" and not one.ahead:
+            house.reports.append(one.run(house))
+
+
+def abandon(house: House) -> None:
+    """Give up a house in which nobody lives: its process, if it has one, is ended and reaped."""
+    if house.told != -1:
+        os.close(house.told)
+    if house.gate is not None:
+        house.gate.close()
+    if house.child is not None:
+        signal.pidfd_send_signal(house.child.pidfd, signal.SIGKILL)
+        os.waitpid(house.child.pid, 0)
+        os.close(house.child.pidfd)
+
+
+def is_lived_in(house: House) -> bool:
+    """Whether the process that waits in it is still there."""
+    assert house.child is not None
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PIDFD, house.child.pidfd, flags) is None
+
+
+def move_in(house: House, born: Callable[[Child], None]) -> None:
+    """Let the pet's side go on, to the end. Its own failures come through `house.told`.
+
+    `born` is called with the child, to put down that it exists; the pet executes nothing before
+    it has returned. Raises what `born` raises.
+    """
+    assert house.child is not None and house.gate is not None
+    house.gate.open(house.its.to_line())
+    born(house.child)
+    house.gate.open()
+    house.gate.close()
+    house.gate = None
+
+
+def live(house: House, report: int) -> NoReturn:
+    """The pet's side, until it executes its command."""
+    assert house.gate
+    house.reporter = Reporter(report)
+    close_all_but(
+        {report, *house.gate.fds}
+    )  # or a client of the nest's would never seem to hang up
+    run_to_execve([one for one in STEPS if one.side == "pet"], house, house.reporter)

@@ -39,23 +39,30 @@ class Child(NamedTuple):
 
 
 class Gate:
-    """Holds a child back until its parent has said go; a parent that gives up says no."""
+    """Holds a child back until its parent lets it on with a word, or ends it by having none."""
 
     def __init__(self) -> None:
         self._wait_end, self._go_end = os.pipe2(os.O_CLOEXEC)
-        self._ours = False
+        self._entered = False
+        self._heard = b""
 
-    def wait(self) -> None:
-        """In the child: until the parent opens the gate once more. Ends the process if it won't."""
-        if not self._ours:
-            self._ours = True
+    def wait(self) -> bytes:
+        """In the child: the parent's next word. Ends the process if there will be none."""
+        if not self._entered:
+            self._entered = True
             os.close(self._go_end)
-        if os.read(self._wait_end, 1) != b"g":
-            os._exit(1)  # the parent gave up, or died, and says why
+        while b"\n" not in self._heard:
+            if not (more := os.read(self._wait_end, 1 << 16)):
+                os._exit(1)  # the parent gave up, or died, and says why
+            self._heard += more
+        word, _, self._heard = self._heard.partition(b"\n")
+        return word
 
-    def open(self) -> None:
-        """In the parent: let the child through once."""
-        os.write(self._go_end, b"g")
+    def open(self, word: bytes = b"") -> None:
+        """In the parent: let the child on, once, with a word of one line."""
+        data = memoryview(word + b"\n")
+        while data:
+            data = data[os.write(self._go_end, data) :]
 
     def close(self) -> None:
         """In the parent: give up both ends; a child that waits after this ends."""
@@ -66,6 +73,11 @@ class Gate:
     def fd(self) -> int:
         """The descriptor that the child waits on."""
         return self._wait_end
+
+    @property
+    def fds(self) -> set[int]:
+        """Both ends: what a child has to keep until it waits."""
+        return {self._wait_end, self._go_end}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Step(NamedTuple, Generic[House]):
     """One sentence."""
     execute: Callable[[House], None]
     """Do it. Raises SyscallError (or another OSError) where the kernel refuses."""
+    ahead: bool = False
+    """Whether it can be done before anybody knows for whom: it is the same for all."""
 
     def describe(self) -> str:
         """The step in one line, before it runs."""
@@ -60,12 +62,12 @@ class StepFailed(Exception):
 
 
 def step(
-    steps: list[Step[House]], name: str, side: Side, syscalls: str, why: str
+    steps: list[Step[House]], name: str, side: Side, syscalls: str, why: str, ahead: bool = False
 ) -> Callable[[Callable[[House], None]], Callable[[House], None]]:
     """Append the decorated function to `steps`."""
 
     def add(execute: Callable[[House], None]) -> Callable[[House], None]:
-        steps.append(Step(name, side, syscalls, why, execute))
+        steps.append(Step(name, side, syscalls, why, execute, ahead))
         return execute
 
     return add

@@ -96,8 +96,8 @@ class Extractor:
         for path, (mode, uid, gid, mtime_ns) in self._directories.items():
             try:
                 fd = os.open(b"/" + path, os.O_RDONLY | os.O_NOFOLLOW | _DIRECTORY)
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # a later entry took its place
+            except OSError:
+                continue  # a later entry took its place, or that of a directory above
             try:
                 os.fchown(fd, uid, gid)
                 os.fchmod(fd, mode)

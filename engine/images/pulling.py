@@ -6,7 +6,7 @@ import errno
 import re
 from collections.abc import Callable
 
-from engine.errors import BadRequest, PullFailed
+from engine.errors import BadRequest, ProcchiError, PullFailed
 from engine.images.archive import Bounds, unpack
 from engine.images.sources import Archive, default_name, opened, without_password
 from engine.images.store import Fresh, Layer, Store
@@ -24,20 +24,25 @@ def pull_into(
     bounds: Bounds | None = None,
 ) -> Egg:
     """As engine.images.pull says."""
-    egg_name = check_name(default_name(reference) if name is None else name, "egg name")
-    wanted = None if sha256 is None else _digits(sha256)
-    source = without_password(reference)
-    progress(Progress("resolving", 0, None))
-    store.clean()
     try:
+        egg_name = check_name(default_name(reference) if name is None else name, "egg name")
+        wanted = None if sha256 is None else _digits(sha256)
+        progress(Progress("resolving", 0, None))
+        store.clean()
         with opened(reference, store, wanted, progress) as archive:
+            source = without_password(reference)
             return _keep(store, archive, egg_name, source, progress, bounds or Bounds())
+    except ProcchiError as error:
+        raise type(error)(_printable(str(error))) from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PullFailed(
-                f"{source}: there is no room left on the disk of {store.directory}"
-            ) from None
-        raise PullFailed(f"{source}: {error}") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = f"there is no room left on the disk of {store.directory}" if full else str(error)
+        raise PullFailed(_printable(f"{without_password(reference)}: {why}")) from None
+
+
+def _printable(text: str) -> str:
+    """One line that does nothing to a terminal: names and servers' words may be anybody's."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _digits(sha256: str) -> str:

@@ -11,24 +11,28 @@ def remove_contents() -> None:
     It walks by chdir(2), so that neither a path's length nor its depth is bounded by
     PATH_MAX, by descriptors or by recursion. Ends where it began. Raises OSError.
     """
-    below: list[str] = []
-    while True:
-        directory = _remove_up_to_a_directory()
-        if directory is not None:
+    way: list[str] = []
+    waiting = [_remove_files()]
+    while waiting:
+        if waiting[-1]:
+            directory = waiting[-1].pop()
             os.chdir(directory)
-            below.append(directory)
-        elif below:
-            os.chdir("..")
-            os.rmdir(below.pop())
+            way.append(directory)
+            waiting.append(_remove_files())
         else:
-            return
+            waiting.pop()
+            if way:
+                os.chdir("..")
+                os.rmdir(way.pop())
 
 
-def _remove_up_to_a_directory() -> str | None:
-    """Remove files until a directory turns up; its name, or None when nothing is left."""
+def _remove_files() -> list[str]:
+    """Remove what is no directory, and return the names of what is one."""
+    directories = []
     with os.scandir(".") as found:
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
-                return entry.name
-            os.unlink(entry.name)
-    return None
+                directories.append(entry.name)
+            else:
+                os.unlink(entry.name)
+    return directories

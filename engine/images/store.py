@@ -35,6 +35,12 @@ from engine.model import Egg, check_name
 _DOWNLOADS_KEPT = 7 * 24 * 3600
 """Seconds for which the beginning of a download is worth going on from."""
 
+_NO_EGG = (
+    *(ValueError, LookupError, TypeError, AttributeError, RecursionError),
+    *(BadRequest, IsADirectoryError),
+)
+"""What reading an egg's file raises when it is torn, or somebody else's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -170,8 +176,8 @@ class Store:
                     raise ValueError("a layer is missing")
         except FileNotFoundError:
             return None
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, BadRequest):
-            with contextlib.suppress(FileNotFoundError):
+        except _NO_EGG:
+            with contextlib.suppress(OSError):
                 os.rename(path, path + ".broken")
             return None
         except OSError as error:

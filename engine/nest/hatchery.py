@@ -47,46 +47,38 @@ class Hatching:
         self.failure: tuple[str, int, str] | None = None
 
     def begin(self) -> None:
-        """Make its directory and run the steps; the rest follows as the pet reports."""
+        """Run the nest's steps, and have the pet's side go on; the rest follows as it reports."""
         dweller, keeper = self.dweller, self.keeper
-        opened: list[int] = []
+        record = dweller.record
+        house = keeper.take_house(record.network)
         try:
             os.mkdir(dweller.directory, 0o711)  # the mapped root passes through, and lists nothing
-            record = dweller.record
-            house = hatching.House(
+            plan = hatching.Plan(
+                name=record.name,
                 directory=dweller.directory,
                 layers=[keeper.store.layer_tree(layer) for layer in record.layers],
-                idmap=keeper.idmap,
-                group=dweller.group,
                 limits=record.limits,
                 hostname=record.hostname,
-                command=record.command,
-                environment=self.environment,
-                network=record.network,
+                command=list(record.command),
+                environment=dict(self.environment),
                 read_only=record.read_only,
                 chroot_only=self.chroot_only,
             )
-            told, tell = os.pipe2(os.O_CLOEXEC)
-            opened.append(tell)
-            try:
-                hatching.hatch(house, tell, self._born)
-            except BaseException:
-                os.close(told)
-                raise
-            self.reports = list(house.reports)
-        except StepFailed as error:
-            self.failure = (error.step, error.errno, str(error))
-            self._give_up()
+            hatching.furnish(house, plan, dweller.group)
+            if house.child is None:
+                hatching.lay(house)
+            hatching.move_in(house, self._born)
+        except (StepFailed, OSError, ProcchiError) as error:
+            step = error.step if isinstance(error, StepFailed) else "record"
+            self.failure = (step, getattr(error, "errno", None) or 0, str(error))
+            hatching.abandon(house)
+            dweller.pidfd = -1
+            self._clear_away(0)
             return
-        except (OSError, ProcchiError) as error:
-            self.failure = ("record", 0, str(error))
-            self._give_up()
-            return
-        finally:
-            for fd in opened:
-                os.close(fd)
+        self.reports = list(house.reports)
         self.patience = keeper.loop.later(HATCH_SECONDS, self._too_late)
-        Lines(keeper.loop, told, self._heard, self._executed)
+        Lines(keeper.loop, house.told, self._heard, self._executed)
+        keeper.lay_ahead()  # now, while the pet's side is busy
 
     def _born(self, child: Child) -> None:
         """Put down that it exists before it can do anything: a nest that dies now finds it."""
@@ -140,9 +132,6 @@ class Hatching:
     def _give_up(self) -> None:
         """Take away everything that was made, then say why."""
         dweller = self.dweller
-        if dweller.pidfd == -1:
-            self._clear_away(0)
-            return
         self.keeper.send(dweller, signal.SIGKILL)
         pidfd, dweller.pidfd = dweller.pidfd, -1
         os.close(pidfd)

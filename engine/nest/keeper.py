@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine import confined, feeding, moods
+from engine import confined, feeding, hatching, moods
 from engine.cgroups import Cgroups, Group
 from engine.errors import (
     BadRequest,
@@ -43,6 +43,7 @@ from engine.nest.kitchen import Feeding
 from engine.nest.loop import Loop
 from engine.nest.records import Record, boot_id, take_hold
 from engine.places import Places
+from engine.steps import StepFailed
 from engine.syswrap import pidfd_status
 
 GRACE_SECONDS = 3.0
@@ -70,6 +71,8 @@ class Keeper:
         self.tell, self.complain = tell, complain
         self.store = Store(places.eggs, idmap)
         self.pets: dict[str, Dweller] = {}
+        self._laid: hatching.House | None = None
+        """A house for the next pet, its process waiting to be told who it is."""
         self.boot = boot_id()
         self.own_pids = None
         if os.geteuid() == 0:
@@ -229,6 +232,31 @@ class Keeper:
         environment = _variables(wish.get("environment") or {})
         self.pets[name] = dweller
         Hatching(self, dweller, environment, bool(wish.get("chroot_only")), answer, refuse).begin()
+
+    def take_house(self, network: str) -> hatching.House:
+        """The house that was laid ahead, or a new one of which nothing stands yet."""
+        house, self._laid = self._laid, None
+        if house is not None and network == house.network and hatching.is_lived_in(house):
+            return house
+        if house is not None:
+            hatching.abandon(house)
+        return hatching.House(self.idmap, self.cgroups, network)
+
+    def lay_ahead(self) -> None:
+        """Lay the next pet's house: its namespaces cost as much as all the rest of it.
+
+        Nothing in it has met another pet. On cgroup v2 a process is born into its group, which
+        nobody can name yet.
+        """
+        if self._laid is not None or self.cgroups.kind == "v2":
+            return
+        house = hatching.House(self.idmap, self.cgroups, "none")
+        try:
+            hatching.lay(house)
+            self._laid = house
+        except StepFailed as error:
+            self.complain(f"no house could be laid ahead: {error}")
+            hatching.abandon(house)
 
     # --- feeding ---
 
@@ -409,6 +437,9 @@ class Keeper:
         del self.pets[dweller.record.name]
         if not self.pets:
             self.cgroups.remove()
+            if self._laid is not None:
+                hatching.abandon(self._laid)
+                self._laid = None
 
     def discard(self, directory: str, done: Callable[[], None]) -> None:
         """Remove a pet's directory; calls `done` when nothing is left. Raises OSError.

@@ -74,6 +74,8 @@ _move_mount = _function("syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_u
 _mount_setattr = _function("syscall", c_long, c_int, c_char_p, c_uint, c_void_p, c_ulong)
 
 Path = str | bytes
+LAST_DESCRIPTOR = 1 << 20
+"""More than a process may open unless /proc/sys/fs/nr_open was raised."""
 
 
 def _flags(value: int) -> str:
@@ -332,6 +334,15 @@ def pidfd_status(pidfd: int) -> int | None:
     if not int.from_bytes(info[:8], sys.byteorder) & PIDFD_INFO_EXIT:
         return None
     return int.from_bytes(info[60:64], sys.byteorder, signed=True)
+
+
+def close_all_but(kept: Iterable[int]) -> None:
+    """close_range(2) over every descriptor above 2 that is not in `kept`."""
+    low = 3
+    for fd in (*sorted(fd for fd in kept if fd >= low), LAST_DESCRIPTOR):
+        if low < fd:
+            call("close_range", os.closerange, low, fd, args=f"{low}, {fd - 1}, 0")
+        low = fd + 1
 
 
 def write_file(path: Path, text: str | bytes, dir_fd: int | None = None) -> None:

@@ -19,6 +19,8 @@ from engine.wire import Wire
 
 Stream = Literal["stdout", "stderr"]
 
+HEARTBEAT_SECONDS = 0.5
+
 
 def pull(
     reference: str = "home",
@@ -31,18 +33,24 @@ def pull(
 
     `reference` is `home` (cooked from this machine, no network), a tarball's path, or an
     `http(s)` or `file` URL; `name` what it will be called (else after the reference); `sha256`
-    the hexadecimal digest that the file must have. `progress` is called from this thread; what
-    it raises cancels the pull. Raises NoSuchEgg, PullFailed, BadRequest.
+    the hexadecimal digest that the file must have. `progress` is called from this thread, twice
+    a second at least; what it raises cancels the pull. Raises NoSuchEgg, PullFailed, BadRequest.
     """
     if reference != "home" and "://" not in reference and os.path.exists(reference):
         reference = os.path.abspath(reference)  # the nest has a working directory of its own
     with wire.connect() as connection:
         connection.send({"op": "pull", "reference": reference, "name": name, "sha256": sha256})
-        for message in connection:
+        latest = Progress("resolving", 0, None)
+        while True:
+            while progress and not connection.wait(HEARTBEAT_SECONDS):
+                progress(latest)
+            if (message := connection.receive()) is None:
+                break
             if "egg" in message:
                 return Egg.from_json(message["egg"])
+            latest = Progress(*message["progress"])
             if progress:
-                progress(Progress(*message["progress"]))
+                progress(latest)
     raise NestUnreachable(f"pulling {reference} ended without an answer: see {places().log}")
 
 
@@ -109,7 +117,7 @@ class OpenMeal:
         return self._wire.sock.fileno()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command; nothing happens when it has ended."""
+        """Send a signal to the command's process group; nothing happens when it has ended."""
         try:
             self._wire.send({"signal": int(number)})
         except NestUnreachable:

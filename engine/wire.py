@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import time
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
+PROTOCOL = 1
+"""Raised when messages change, so that a nest of before an upgrade says what it is."""
 MOST_DESCRIPTORS = 4
 LONGEST_REQUEST = 1 << 20
 """Bytes. The kernel takes less than this as a command and its environment (MAX_ARG_STRLEN)."""
@@ -47,7 +50,7 @@ class Wire:
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send one message, and `descriptors` with it."""
-        data = encode(message)
+        data = encode(message | {"protocol": PROTOCOL})
         try:
             sent = socket.send_fds(self.sock, [data], list(descriptors)) if descriptors else 0
             if sent < len(data):
@@ -69,6 +72,12 @@ class Wire:
         if "error" in message:
             raise BY_KIND.get(message["kind"], ProcchiError)(message["error"])
         return message
+
+    def wait(self, seconds: float) -> bool:
+        """Whether something is there to be received, after `seconds` at the latest."""
+        if b"\n" in self._buffer:
+            return True
+        return bool(select.select([self.sock], [], [], seconds)[0])
 
     def line(self) -> bytes | None:
         """The next message as it came; None once the connection is closed."""

@@ -78,7 +78,6 @@ class Hatching:
         self.reports = list(house.reports)
         self.patience = keeper.loop.later(HATCH_SECONDS, self._too_late)
         Lines(keeper.loop, house.told, self._heard, self._executed)
-        keeper.lay_ahead()  # now, while the pet's side is busy
 
     def _born(self, child: Child) -> None:
         """Put down that it exists before it can do anything: a nest that dies now finds it."""
@@ -119,6 +118,7 @@ class Hatching:
         keeper.tell_of("hatched", dweller, egg=record.egg)
         self.answer({"pet": keeper.describe(dweller).to_json()})
         self._write_care_log()
+        keeper.lay_ahead_when_idle()
 
     def _write_care_log(self) -> None:
         order = {one.name: place for place, one in enumerate(hatching.STEPS)}

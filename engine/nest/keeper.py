@@ -40,17 +40,19 @@ from engine.model import (
 from engine.nest.dweller import NEVER_READ, Answer, Dweller, Refuse, epitaph_of
 from engine.nest.hatchery import Hatching
 from engine.nest.kitchen import Feeding
-from engine.nest.loop import Loop
+from engine.nest.loop import Loop, Timer
 from engine.nest.records import Record, boot_id, take_hold
 from engine.places import Places
 from engine.steps import StepFailed
-from engine.syswrap import pidfd_status
+from engine.syswrap import close_all_but, pidfd_status
 
 GRACE_SECONDS = 3.0
 """How long a PID 1 that handles SIGTERM may take to end, before SIGKILL."""
 OOM_SECONDS = 5.0
 """How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
 STRAY_ATTEMPTS = 200
+IDLE_SECONDS = 0.02
+"""How long the nest waits before it lays a house ahead, in case more is asked of it."""
 LOG_LIMIT = 1 << 20
 """Bytes. Past it the older half of a pet's log is dropped."""
 
@@ -73,6 +75,7 @@ class Keeper:
         self.pets: dict[str, Dweller] = {}
         self._laid: hatching.House | None = None
         """A house for the next pet, its process waiting to be told who it is."""
+        self._idle: Timer | None = None
         self.boot = boot_id()
         self.own_pids = None
         if os.geteuid() == 0:
@@ -242,13 +245,19 @@ class Keeper:
             hatching.abandon(house)
         return hatching.House(self.idmap, self.cgroups, network)
 
-    def lay_ahead(self) -> None:
-        """Lay the next pet's house: its namespaces cost as much as all the rest of it.
+    def lay_ahead_when_idle(self) -> None:
+        """Lay the next pet's house, once nothing has been hatched for a moment."""
+        if self._idle:
+            self._idle.cancel()
+        self._idle = self.loop.later(IDLE_SECONDS, self._lay_ahead)
 
-        Nothing in it has met another pet. On cgroup v2 a process is born into its group, which
-        nobody can name yet.
+    def _lay_ahead(self) -> None:
+        """Have the next pet's namespaces ready: they cost as much as all the rest of its house.
+
+        Nothing in them has met another pet. On cgroup v2 a process is born into its group, whose
+        name nobody can know yet.
         """
-        if self._laid is not None or self.cgroups.kind == "v2":
+        if self._laid is not None or self.cgroups.kind == "v2" or not self.pets:
             return
         house = hatching.House(self.idmap, self.cgroups, "none")
         try:
@@ -455,16 +464,19 @@ class Keeper:
         self._empty(grave, done)
 
     def _empty(self, grave: str, done: Callable[[], None]) -> None:
+        self._in_a_child(lambda: remove_tree(grave, self.idmap), grave, done)
+
+    def _in_a_child(self, work: Callable[[], object], what: str, done: Callable[[], None]) -> None:
+        """Clear something away in a process of its own, and call `done` when that has ended."""
         pid = os.fork()
         if pid == 0:
-            code = 1
             try:
-                remove_tree(grave, self.idmap)
-                code = 0
+                close_all_but(())  # clients must see us hang up when we do
+                work()
             except BaseException as error:
-                self.complain(f"{grave} could not be removed: {error}")
+                self.complain(f"{what} could not be removed: {error}")
             finally:
-                os._exit(code)
+                os._exit(0)
         self.when_ended(pid, lambda _: done())
 
     def when_ended(self, pid: int, done: Callable[[int], None]) -> None:
@@ -499,6 +511,7 @@ class Keeper:
         with os.scandir(self.places.trash) as entries:
             for entry in entries:
                 self._empty(entry.path, lambda: None)
+        self._in_a_child(self.store.clean, "what dead pulls left", lambda: None)
 
     def _clear_group(self, group: Group) -> None:
         """Take away a group whose pet never got as far as a record, or lost it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -79,10 +78,13 @@ class Feeding:
         self.keeper.loop.readable(pidfd, self._ended)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command; one that has ended does not mind."""
+        """Send a signal to the command and its process group, as a terminal does.
+
+        Its pid is nobody else's while we have not reaped it. One that has ended does not mind.
+        """
         if self.pidfd != -1:
             with contextlib.suppress(OSError, ValueError):
-                signal.pidfd_send_signal(self.pidfd, number)
+                os.killpg(self.pid, number)
 
     def _executed(self) -> None:
         """The pipe is closed: the command runs, or nothing will."""

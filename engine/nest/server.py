@@ -16,7 +16,7 @@ from engine.model import now
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
 from engine.nest.watching import Observatory, Watcher
-from engine.wire import LONGEST_REQUEST, MOST_DESCRIPTORS, Wire, encode
+from engine.wire import LONGEST_REQUEST, MOST_DESCRIPTORS, PROTOCOL, Wire, encode
 
 LONGEST_BACKLOG = 64 << 20
 """Bytes not yet read by a client. One that lets more pile up is hung up on."""
@@ -48,7 +48,12 @@ class Server:
     def carry_out(self, visitor: Visitor, message: dict[str, Any]) -> None:
         """Do what a request asks. Raises ProcchiError, or ValueError where it makes no sense."""
         keeper = self.keeper
-        match message.get("op"):
+        op = message.get("op")
+        if message.get("protocol") != PROTOCOL and op not in {"status", "stop"}:
+            raise NestUnreachable(
+                "this nest is of another version: `procchi nest stop`, and try again; pets live on"
+            )
+        match op:
             case "hatch":
                 keeper.hatch(message, visitor.answer, visitor.refuse)
             case "feed":
@@ -71,7 +76,7 @@ class Server:
             case "care":
                 visitor.answer(keeper.care(message["name"]))
             case "sleep" | "wake":
-                dweller = keeper.freeze(message["name"], message["op"] == "sleep")
+                dweller = keeper.freeze(message["name"], op == "sleep")
                 visitor.answer({"pet": keeper.describe(dweller).to_json()})
             case "release":
                 keeper.release(message["name"], visitor.answer, visitor.refuse)

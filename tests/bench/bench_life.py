@@ -21,6 +21,7 @@ from collections.abc import Callable
 import engine
 
 Timed = Callable[[int], object]
+RUNTIMES = {"crun": ["crun", "--cgroup-manager=cgroupfs"], "runc": ["runc"]}
 
 
 def main() -> None:
@@ -51,7 +52,8 @@ def compare(title: str, rounds: int, ours: str, contenders: dict[str, Timed]) ->
     for name, times in sorted(taken.items(), key=lambda item: statistics.median(item[1])):
         middle = statistics.median(times)
         spread = f"{min(times) * 1e3:6.2f} to {max(times) * 1e3:6.2f}"
-        print(f"  {name:32} {middle * 1e3:7.2f} ms   ours is {base / middle:5.2f} of it   ({spread})")
+        ratio = f"ours is {base / middle:5.2f} of it"
+        print(f"  {name:32} {middle * 1e3:7.2f} ms   {ratio}   ({spread})")
 
 
 def command(*words: str) -> Timed:
@@ -85,7 +87,7 @@ def hatching(rounds: int) -> None:
         "bwrap": command("bwrap", *sandbox, "/bin/true"),
     }
     with tempfile.TemporaryDirectory() as bundle:
-        for runtime in filter(shutil.which, ("crun", "runc")):
+        for runtime in filter(shutil.which, RUNTIMES):
             subprocess.run([runtime, "spec"], cwd=bundle, check=True)
             spec_path = pathlib.Path(bundle, "config.json")
             spec = json.loads(spec_path.read_text())
@@ -100,11 +102,12 @@ def hatching(rounds: int) -> None:
             directory.mkdir()
             (directory / "config.json").write_text(json.dumps(spec))
             spec_path.unlink()
-            start = [runtime, "run", "--bundle", str(directory), f"procchi-bench-{runtime}"]
-            if subprocess.run(start, capture_output=True, check=False).returncode == 0:
+            start = [*RUNTIMES[runtime], "run", "--bundle", str(directory), f"bench-{runtime}"]
+            tried = subprocess.run(start, capture_output=True, text=True, check=False)
+            if tried.returncode == 0:
                 contenders[f"{runtime} (cgroups)"] = command(*start)
             else:
-                print(f"{runtime} does not run here: left out")
+                print(f"{runtime} does not run here: {tried.stderr.strip()}")
         compare("hatch to exit", rounds, "procchi (overlay, cgroups, caps)", contenders)
     watch.close()
     for pet in engine.pets():

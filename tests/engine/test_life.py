@@ -61,6 +61,17 @@ def test_an_exit_status_is_exact(home: pathlib.Path) -> None:
     assert engine.feed("moka", ["sh", "-c", "kill -TERM $$"]).exit_code == 128 + signal.SIGTERM
 
 
+def test_a_signal_reaches_all_of_the_command(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    null = os.open("/dev/null", os.O_RDWR)
+    with engine.open_meal("moka", ["sh", "-c", "sleep 1000; :"], stdio=(null, null, null)) as meal:
+        eventually(lambda: "sleep" in said("moka", "cat /proc/[0-9]*/comm"), "it sleeps")
+        meal.signal(signal.SIGINT)
+        assert meal.wait().exit_code == 128 + signal.SIGINT
+    os.close(null)
+    assert "sleep" not in said("moka", "cat /proc/[0-9]*/comm")
+
+
 def test_output_input_and_environment(home: pathlib.Path) -> None:
     engine.hatch("moka")
     meal = engine.feed(

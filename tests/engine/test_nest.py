@@ -145,17 +145,17 @@ def test_a_client_that_dies_in_the_middle_harms_nobody(home: pathlib.Path) -> No
         b"\n",
         b"not json\n",
         b"[1]\n",
-        b'{"op": "dance"}\n',
-        b'{"op": "hatch"}\n',
-        b'{"op": "hatch", "name": 5, "limits": 7}\n',
-        b'{"op": "hatch", "name": "a", "egg": "home", "command": 5}\n',
-        b'{"op": "hatch", "name": "a", "egg": "home", "environment": {"A=B": "c"}}\n',
-        b'{"op": "feed", "name": "moka", "command": ["ls"]}\n',
-        b'{"op": "feed", "name": "moka", "command": ["a\\u0000b"]}\n',
-        b'{"op": "signal", "name": "moka", "number": "x"}\n',
-        b'{"op": "watch", "readings": "often"}\n',
-        b'{"op": "watch", "readings": 1e999}\n',
-        b'{"op": "watch", "readings": -1}\n',
+        b'{"protocol": 1, "op": "dance"}\n',
+        b'{"protocol": 1, "op": "hatch"}\n',
+        b'{"protocol": 1, "op": "hatch", "name": 5, "limits": 7}\n',
+        b'{"protocol": 1, "op": "hatch", "name": "a", "egg": "home", "command": 5}\n',
+        b'{"protocol": 1, "op": "hatch", "name": "a", "egg": "home", "environment": {"A=B": "c"}}\n',  # noqa: E501
+        b'{"protocol": 1, "op": "feed", "name": "moka", "command": ["ls"]}\n',
+        b'{"protocol": 1, "op": "feed", "name": "moka", "command": ["a\\u0000b"]}\n',
+        b'{"protocol": 1, "op": "signal", "name": "moka", "number": "x"}\n',
+        b'{"protocol": 1, "op": "watch", "readings": "often"}\n',
+        b'{"protocol": 1, "op": "watch", "readings": 1e999}\n',
+        b'{"protocol": 1, "op": "watch", "readings": -1}\n',
         b"x" * (wire.LONGEST_REQUEST + (1 << 17)),
         b"\xff\xfe\n",
     ],
@@ -175,6 +175,14 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
     assert "Traceback" not in (home / "nest.log").read_text()
     assert [pet.name for pet in engine.pets()] == ["moka"]
+
+
+def test_a_nest_of_another_version_says_so(home: pathlib.Path) -> None:
+    engine.start_nest()
+    with wire.connect() as connection:
+        connection.sock.sendall(b'{"protocol": 1, "op": "pets", "protocol": 0}\n')
+        with pytest.raises(engine.NestUnreachable, match=r"another version.*procchi nest stop"):
+            connection.receive()
 
 
 def test_watching_tells_what_happens(home: pathlib.Path) -> None:

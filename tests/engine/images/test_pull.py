@@ -165,6 +165,8 @@ def test_bad_names(name: str, egg_file: Path, store: Store, nothing_is_left: Non
         "file:///no/such/file.tar",
         "x\0y",
         "x/\0y",
+        "./two\nlines and a \x1b[31mcolour",
+        "ftp://two\nlines/x",
     ],
 )
 def test_unknown_references(reference: str, store: Store, nothing_is_left: None) -> None:

@@ -130,6 +130,12 @@ def test_a_foreign_file_is_left_alone_or_set_aside(store: Store, archive: str) -
     }
 
 
+def test_a_directory_is_no_egg(store: Store, archive: str) -> None:
+    pull(archive, store=store)
+    os.mkdir(f"{store.directory}/eggs/moka.json")
+    assert [egg.name for egg in store.eggs()] == ["small"]
+
+
 def test_an_egg_without_its_layer_is_not_listed(store: Store, archive: str) -> None:
     egg = pull(archive, store=store)
     with pytest.raises(PullFailed, match="pull again"):

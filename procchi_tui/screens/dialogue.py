@@ -1,0 +1,23 @@
+"""What all dialogues have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.binding import BindingType
+from textual.screen import ModalScreen
+
+from procchi_tui.bindings import keys
+
+Answer = TypeVar("Answer")
+
+
+class Dialogue(ModalScreen[Answer]):
+    """A question over the nest, which Escape leaves without an answer."""
+
+    CSS_PATH = "dialogue.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = keys("dialogue.cancel", "session.help")
+
+    def action_cancel(self) -> None:
+        """Close it; nothing is done."""
+        self.dismiss(None)

@@ -1,0 +1,77 @@
+"""Numbers and foreign text as words for the screen."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from engine import Pet
+
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS and their kin, to their end
+    r"|[ -/]*[0-~]?)"
+)
+_CONTROLS = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
+_CONTROLS |= dict.fromkeys((0x061C, *range(0x200B, 0x2010), *range(0x202A, 0x202F)), "�")
+_CONTROLS |= dict.fromkeys((0x2028, 0x2029, *range(0x2066, 0x206A), 0xFEFF), "�")
+
+
+def plain(text: str) -> str:
+    """`text` that a pet wrote, made harmless: it must not steer the terminal that shows it.
+
+    Escape sequences go, other control and direction-changing characters become `�`; lines
+    and tabs stay (a tab as spaces).
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _ESCAPES.sub("", text).translate(_CONTROLS).expandtabs(8)
+
+
+def age(born: datetime, now: datetime) -> str:
+    """How long ago `born` was, in its largest unit: `new`, `5min`, `3h`, `12d`."""
+    seconds = (now - born).total_seconds()
+    if seconds < 60:
+        return "new"
+    units = ((86400, "d"), (3600, "h"), (60, "min"))
+    length, unit = next(step for step in units if seconds >= step[0])
+    return f"{seconds // length:.0f}{unit}"
+
+
+def size(count: float) -> str:
+    """`count` bytes in at most five characters: 512B, 1.5K, 50M, 1.2G (powers of 1024)."""
+    units = iter("BKMGT")
+    unit = next(units)
+    while count >= 1024 and unit != "T":
+        count /= 1024
+        unit = next(units)
+    digits = f"{count:.1f}" if count < 10 and unit != "B" else f"{count:.0f}"
+    return digits.removesuffix(".0") + unit
+
+
+def cores(value: float) -> str:
+    """A number of cores in at most four characters: 0.05, 0.5, 2, 16."""
+    digits = 2 if value < 10 else 0
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time as people say it: 850 µs, 12 ms, 3.4 s, 2 min."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 pet`, `3 pets`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def unenforced(pet: Pet) -> list[str]:
+    """Which limits were asked for and are not enforced by the kernel: `memory`, `cpu`, `pids`."""
+    asked = pet.limits.to_json()
+    return [name for name, limit in asked.items() if limit is not None and name not in pet.enforced]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from procchi_tui.app import ProcchiApp
+from tests.tui.fixed_nest import FixedNest, fixed_clock, fixed_host
+
+ASKED_AGAIN_SECONDS = 0.02
+PATIENCE_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def _the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PROCCHI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def face(nest: FixedNest) -> ProcchiApp:
+    """The session on fixed readings, with nothing that moves by itself."""
+    app = ProcchiApp(nest, clock=fixed_clock, read_host=fixed_host)
+    app.animation_level = "none"
+    return app
+
+
+async def until(pilot: Pilot[None], true: Callable[[], object]) -> None:
+    """Let the session run until something is true of it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        await pilot.pause(ASKED_AGAIN_SECONDS)
+    await pilot.pause()
+
+
+async def seen(pilot: Pilot[None], nest: FixedNest) -> None:
+    """Wait until the session knows the nest, and draws it."""
+    app = pilot.app
+    assert isinstance(app, ProcchiApp)
+    await until(pilot, lambda: list(app.session.nursery.pets) and app.session.facts.cgroup)
+    for prompt in app.screen.query(Input):
+        prompt.cursor_blink = False
+    app.tick()
+    await pilot.pause()

@@ -18,6 +18,7 @@ FILES = {
     "memory": "psutil memory_info().rss",
     "cpu_usec": "psutil cpu_times()",
     "pids": "psutil num_threads()",
+    "asleep": "State T (stopped)",
 }
 
 

@@ -34,6 +34,7 @@ FILES = {
     "pids": "pids.current",
     "forks_refused": "pids.events max",
     "oom_kills": "memory.oom_control oom_kill",
+    "asleep": "freezer.state FROZEN",
 }
 CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "freezer")
 

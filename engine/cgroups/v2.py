@@ -33,6 +33,7 @@ FILES = {
     "pids": "pids.current",
     "forks_refused": "pids.events max",
     "oom_kills": "memory.events oom_kill",
+    "asleep": "cgroup.freeze 1",
 }
 CONTROLLERS = ("memory", "cpu", "pids")
 

@@ -8,6 +8,7 @@ links, and nothing of the host's is in sight once the last step executes the com
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -155,6 +156,8 @@ def clone(house: House) -> None:
         flags |= CLONE.NEWNET
     house.gate = Gate()
     house.child = Child(*clone3(flags, house.group.birthplace() if house.group else None))
+    if house.child.pid:
+        house.gate.stay_outside()
 
 
 @step(
@@ -368,7 +371,7 @@ def set_hostname(house: House) -> None:
 def start_session(house: House) -> None:
     assert house.reporter
     assert house.gate
-    settle(house.stdio, {house.reporter.pipe, house.gate.fd})
+    settle(house.stdio, {house.reporter.pipe, *house.gate.fds})
 
 
 @step(
@@ -445,7 +448,8 @@ def abandon(house: House) -> None:
     if house.gate is not None:
         house.gate.close()
     if house.child is not None:
-        signal.pidfd_send_signal(house.child.pidfd, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended with the gate
+            signal.pidfd_send_signal(house.child.pidfd, signal.SIGKILL)
         os.waitpid(house.child.pid, 0)
         os.close(house.child.pidfd)
 
@@ -464,9 +468,11 @@ def move_in(house: House, born: Callable[[Child], None]) -> None:
     it has returned. Raises what `born` raises.
     """
     assert house.child is not None and house.gate is not None
-    house.gate.open(house.its.to_line())
+    with contextlib.suppress(BrokenPipeError):  # it has failed already, and says so itself
+        house.gate.open(house.its.to_line())
     born(house.child)
-    house.gate.open()
+    with contextlib.suppress(BrokenPipeError):
+        house.gate.open()
     house.gate.close()
     house.gate = None
 

@@ -43,14 +43,13 @@ class Gate:
 
     def __init__(self) -> None:
         self._wait_end, self._go_end = os.pipe2(os.O_CLOEXEC)
-        self._entered = False
         self._heard = b""
 
     def wait(self) -> bytes:
         """In the child: the parent's next word. Ends the process if there will be none."""
-        if not self._entered:
-            self._entered = True
+        if self._go_end != -1:
             os.close(self._go_end)
+            self._go_end = -1
         while b"\n" not in self._heard:
             if not (more := os.read(self._wait_end, 1 << 16)):
                 os._exit(1)  # the parent gave up, or died, and says why
@@ -58,26 +57,29 @@ class Gate:
         word, _, self._heard = self._heard.partition(b"\n")
         return word
 
+    def stay_outside(self) -> None:
+        """In the parent, after the clone: a child that is dead shall not be waited for."""
+        os.close(self._wait_end)
+        self._wait_end = -1
+
     def open(self, word: bytes = b"") -> None:
-        """In the parent: let the child on, once, with a word of one line."""
+        """In the parent: let the child on, once, with a word of one line.
+
+        Raises BrokenPipeError when it is dead.
+        """
         data = memoryview(word + b"\n")
         while data:
             data = data[os.write(self._go_end, data) :]
 
     def close(self) -> None:
-        """In the parent: give up both ends; a child that waits after this ends."""
-        os.close(self._wait_end)
-        os.close(self._go_end)
-
-    @property
-    def fd(self) -> int:
-        """The descriptor that the child waits on."""
-        return self._wait_end
+        """In the parent: give up; a child that waits after this ends."""
+        for fd in self.fds:
+            os.close(fd)
 
     @property
     def fds(self) -> set[int]:
-        """Both ends: what a child has to keep until it waits."""
-        return {self._wait_end, self._go_end}
+        """The ends that are still open here."""
+        return {self._wait_end, self._go_end} - {-1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,7 @@ def clone_mapped(flags: CLONE, idmap: IdMap) -> Child:
         if child.pid == 0:
             gate.wait()
             return child
+        gate.stay_outside()
         idmap.write(child.pid)
         gate.open()
     except BaseException:

@@ -1,4 +1,4 @@
-"""A pet as the nest holds it, and what its end means."""
+"""A pet as the nest holds it, and what its end, or a step that failed, means in words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.cgroups import Group
-from engine.errors import ProcchiError
+from engine.errors import CommandNotExecutable, CommandNotFound, HatchFailed, ProcchiError
 from engine.model import Epitaph, Mood, Readings, Status, format_size
 from engine.nest.records import Record
 
@@ -93,3 +93,13 @@ def epitaph_of(status: int, oom: bool, last: Readings, released: bool) -> Epitap
     elif released:
         cause += ": released by its keeper"
     return Epitaph(cause, datetime.now(UTC), code, oom, last)
+
+
+def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str) -> ProcchiError:
+    """The error that a failed step means to whoever asked."""
+    shown = command[0] if command else "a shell"
+    if step == "execve":
+        if errno == 2:
+            return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH")
+        return CommandNotExecutable(f"{what}: {shown!r} cannot be executed ({said})")
+    return HatchFailed(f"{what}: at the step {step!r}: {said}")

@@ -1,46 +1,123 @@
-"""One hatching, from the wish to the answer."""
+"""Hatching: from a client's wish to a pet that executes its command."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from engine import hatching
-from engine.errors import (
-    CommandNotExecutable,
-    CommandNotFound,
-    HatchFailed,
-    ProcchiError,
-)
+from engine.errors import BadRequest, NameTaken, ProcchiError
 from engine.idmap import Child
-from engine.nest.dweller import Answer, Dweller, Refuse
-from engine.nest.loop import Lines
-from engine.nest.records import start_time
+from engine.model import Limits, check_name, now
+from engine.nest.dweller import Answer, Dweller, Refuse, refusal
+from engine.nest.keeper import Keeper
+from engine.nest.loop import Lines, Timer
+from engine.nest.records import Record, start_time
+from engine.nest.wishes import variables_of, words_of
 from engine.steps import StepFailed
 
-if TYPE_CHECKING:
-    from engine.nest.keeper import Keeper
-
+IDLE_SECONDS = 0.02
+"""How long the nest waits before it lays a house ahead, in case more is asked of it."""
 HATCH_SECONDS = 60.0
 """Longer than this, and something is stuck."""
 
 
+class Hatchery:
+    """Where pets come to be. It keeps one house laid ahead for the next."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self._laid: hatching.House | None = None
+        self._idle: Timer | None = None
+        keeper.when_empty = self._clear
+
+    def hatch(self, wish: Mapping[str, Any], answer: Answer, refuse: Refuse) -> None:
+        """Build a pet. Answers `{"pet": …}` once it executes its command. Raises ProcchiError."""
+        keeper = self.keeper
+        name = check_name(str(wish["name"]), "pet name")
+        if (taken := keeper.pets.get(name)) is not None:
+            ghost = " (a ghost)" if taken.record.phase == "ghost" else ""
+            raise NameTaken(f"{name} is taken{ghost}: `procchi release {name}`, or another name")
+        egg = keeper.store.egg(str(wish.get("egg") or "home"))
+        hostname = check_name(str(wish.get("hostname") or name), "host name")
+        if (network := str(wish.get("network") or "none")) not in {"none", "host"}:
+            raise BadRequest(f"network {network[:40]!r} does not exist: choose none or host")
+        environment = variables_of(wish.get("environment") or {})
+        record = Record(
+            name=name,
+            egg=egg.name,
+            layers=egg.layers,
+            created_at=now(),
+            command=words_of(wish.get("command") or []),
+            hostname=hostname,
+            limits=Limits.from_json(wish.get("limits") or {}),
+            enforced=keeper.cgroups.enforced,
+            network=network,
+            read_only=bool(wish.get("read_only")),
+            boot_id=keeper.boot,
+        )
+        if not keeper.pets:
+            keeper.cgroups.prepare()
+        group = keeper.cgroups.group(name)
+        dweller = Dweller(record, f"{keeper.places.pets}/{name}", group)
+        keeper.pets[name] = dweller
+        chroot_only = bool(wish.get("chroot_only"))
+        Hatching(self, dweller, environment, chroot_only, answer, refuse).begin()
+
+    def take_house(self, network: str) -> hatching.House:
+        """The house that was laid ahead, or a new one of which nothing stands yet."""
+        house, self._laid = self._laid, None
+        if house is not None and network == house.network and hatching.is_lived_in(house):
+            return house
+        if house is not None:
+            hatching.abandon(house)
+        return hatching.House(self.keeper.idmap, self.keeper.cgroups, network)
+
+    def lay_ahead_when_idle(self) -> None:
+        """Lay the next pet's house, once nothing has been hatched for a moment."""
+        if self._idle:
+            self._idle.cancel()
+        self._idle = self.keeper.loop.later(IDLE_SECONDS, self._lay_ahead)
+
+    def _lay_ahead(self) -> None:
+        """Have the next pet's namespaces ready: they cost as much as all the rest of its house.
+
+        Nothing in them has met another pet. On cgroup v2 a process is born into its group, whose
+        name nobody can know yet.
+        """
+        keeper = self.keeper
+        if self._laid is not None or keeper.cgroups.kind == "v2" or not keeper.pets:
+            return
+        house = hatching.House(keeper.idmap, keeper.cgroups, "none")
+        try:
+            hatching.lay(house)
+            self._laid = house
+        except StepFailed as error:
+            keeper.complain(f"no house could be laid ahead: {error}")
+            hatching.abandon(house)
+
+    def _clear(self) -> None:
+        if self._laid is not None:
+            hatching.abandon(self._laid)
+            self._laid = None
+
+
 class Hatching:
-    """One hatching, from the wish to the answer."""
+    """Hatching: from a client's wish to a pet that executes its command."""
 
     def __init__(
         self,
-        keeper: Keeper,
+        hatchery: Hatchery,
         dweller: Dweller,
         environment: Mapping[str, str],
         chroot_only: bool,
         answer: Answer,
         refuse: Refuse,
     ) -> None:
-        self.keeper, self.dweller = keeper, dweller
+        self.hatchery, self.keeper, self.dweller = hatchery, hatchery.keeper, dweller
         self.environment, self.chroot_only = environment, chroot_only
         self.answer, self.refuse = answer, refuse
         self.reports: list[Any] = []
@@ -50,7 +127,7 @@ class Hatching:
         """Run the nest's steps, and have the pet's side go on; the rest follows as it reports."""
         dweller, keeper = self.dweller, self.keeper
         record = dweller.record
-        house = keeper.take_house(record.network)
+        house = self.hatchery.take_house(record.network)
         try:
             os.mkdir(dweller.directory, 0o711)  # the mapped root passes through, and lists nothing
             plan = hatching.Plan(
@@ -118,7 +195,7 @@ class Hatching:
         keeper.tell_of("hatched", dweller, egg=record.egg)
         self.answer({"pet": keeper.describe(dweller).to_json()})
         self._write_care_log()
-        keeper.lay_ahead_when_idle()
+        self.hatchery.lay_ahead_when_idle()
 
     def _write_care_log(self) -> None:
         order = {one.name: place for place, one in enumerate(hatching.STEPS)}
@@ -159,13 +236,3 @@ class Hatching:
         self.refuse(
             refusal(f"{name} did not hatch", self.dweller.record.command, step, errno, said)
         )
-
-
-def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str) -> ProcchiError:
-    """The error that a failed step means to whoever asked."""
-    shown = command[0] if command else "a shell"
-    if step == "execve":
-        if errno == 2:
-            return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH")
-        return CommandNotExecutable(f"{what}: {shown!r} cannot be executed ({said})")
-    return HatchFailed(f"{what}: at the step {step!r}: {said}")

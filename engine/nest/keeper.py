@@ -10,16 +10,14 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from engine import confined, feeding, hatching, moods
+from engine import confined, moods
 from engine.cgroups import Cgroups, Group
 from engine.errors import (
     BadRequest,
-    NameTaken,
     NoSuchPet,
     NotAwake,
     ProcchiError,
@@ -34,16 +32,12 @@ from engine.model import (
     Mood,
     Pet,
     Readings,
-    check_name,
     now,
 )
 from engine.nest.dweller import NEVER_READ, Answer, Dweller, Refuse, epitaph_of
-from engine.nest.hatchery import Hatching
-from engine.nest.kitchen import Feeding
-from engine.nest.loop import Loop, Timer
+from engine.nest.loop import Loop
 from engine.nest.records import Record, boot_id, take_hold
 from engine.places import Places
-from engine.steps import StepFailed
 from engine.syswrap import close_all_but, pidfd_status
 
 GRACE_SECONDS = 3.0
@@ -51,8 +45,6 @@ GRACE_SECONDS = 3.0
 OOM_SECONDS = 5.0
 """How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
 STRAY_ATTEMPTS = 200
-IDLE_SECONDS = 0.02
-"""How long the nest waits before it lays a house ahead, in case more is asked of it."""
 LOG_LIMIT = 1 << 20
 """Bytes. Past it the older half of a pet's log is dropped."""
 
@@ -73,9 +65,8 @@ class Keeper:
         self.tell, self.complain = tell, complain
         self.store = Store(places.eggs, idmap)
         self.pets: dict[str, Dweller] = {}
-        self._laid: hatching.House | None = None
-        """A house for the next pet, its process waiting to be told who it is."""
-        self._idle: Timer | None = None
+        self.when_empty: Callable[[], None] = lambda: None
+        """Called when the last pet is gone."""
         self.boot = boot_id()
         self.own_pids = None
         if os.geteuid() == 0:
@@ -203,103 +194,7 @@ class Keeper:
             raise ProcchiError(f"{', '.join(living)} hatched from {name}: release them first")
         self.store.remove(name, in_use=self.layers_in_use())
 
-    # --- hatching ---
-
-    def hatch(self, wish: Mapping[str, Any], answer: Answer, refuse: Refuse) -> None:
-        """Build a pet. Answers `{"pet": …}` once it executes its command. Raises ProcchiError."""
-        name = check_name(str(wish["name"]), "pet name")
-        if (taken := self.pets.get(name)) is not None:
-            ghost = " (a ghost)" if taken.record.phase == "ghost" else ""
-            raise NameTaken(f"{name} is taken{ghost}: `procchi release {name}`, or another name")
-        egg = self.store.egg(str(wish.get("egg") or "home"))
-        hostname = check_name(str(wish.get("hostname") or name), "host name")
-        if (network := str(wish.get("network") or "none")) not in {"none", "host"}:
-            raise BadRequest(f"network {network[:40]!r} does not exist: choose none or host")
-        record = Record(
-            name=name,
-            egg=egg.name,
-            layers=egg.layers,
-            created_at=now(),
-            command=_words(wish.get("command") or []),
-            hostname=hostname,
-            limits=Limits.from_json(wish.get("limits") or {}),
-            enforced=self.cgroups.enforced,
-            network=network,
-            read_only=bool(wish.get("read_only")),
-            boot_id=self.boot,
-        )
-        directory = f"{self.places.pets}/{name}"
-        if not self.pets:
-            self.cgroups.prepare()
-        dweller = Dweller(record, directory, self.cgroups.group(name))
-        environment = _variables(wish.get("environment") or {})
-        self.pets[name] = dweller
-        Hatching(self, dweller, environment, bool(wish.get("chroot_only")), answer, refuse).begin()
-
-    def take_house(self, network: str) -> hatching.House:
-        """The house that was laid ahead, or a new one of which nothing stands yet."""
-        house, self._laid = self._laid, None
-        if house is not None and network == house.network and hatching.is_lived_in(house):
-            return house
-        if house is not None:
-            hatching.abandon(house)
-        return hatching.House(self.idmap, self.cgroups, network)
-
-    def lay_ahead_when_idle(self) -> None:
-        """Lay the next pet's house, once nothing has been hatched for a moment."""
-        if self._idle:
-            self._idle.cancel()
-        self._idle = self.loop.later(IDLE_SECONDS, self._lay_ahead)
-
-    def _lay_ahead(self) -> None:
-        """Have the next pet's namespaces ready: they cost as much as all the rest of its house.
-
-        Nothing in them has met another pet. On cgroup v2 a process is born into its group, whose
-        name nobody can know yet.
-        """
-        if self._laid is not None or self.cgroups.kind == "v2" or not self.pets:
-            return
-        house = hatching.House(self.idmap, self.cgroups, "none")
-        try:
-            hatching.lay(house)
-            self._laid = house
-        except StepFailed as error:
-            self.complain(f"no house could be laid ahead: {error}")
-            hatching.abandon(house)
-
-    # --- feeding ---
-
-    def feed(
-        self, wish: Mapping[str, Any], descriptors: list[int], answer: Answer, refuse: Refuse
-    ) -> Feeding:
-        """Run a command in a pet. Answers `{"pid": …}`, then how it ended. Raises ProcchiError.
-
-        `descriptors` are the command's first three, or one socket where a terminal is wanted.
-        They are closed here.
-        """
-        dweller = self.awake(str(wish["name"]))
-        command = _words(wish.get("command") or [])
-        if not command:
-            raise BadRequest("nothing to eat: give a command, as in `procchi feed moka -- ls`")
-        if len(descriptors) != (1 if wish.get("terminal") else 3):
-            raise BadRequest("a meal needs three descriptors, or one socket for a terminal")
-        environment = {"HOSTNAME": dweller.record.hostname}
-        environment |= _variables(wish.get("environment") or {})
-        ends = socket.socket(fileno=os.dup(descriptors[0])) if wish.get("terminal") else None
-        table = feeding.Table(
-            pid=dweller.record.pid,
-            pidfd=dweller.pidfd,
-            group=dweller.group,
-            idmap=self.idmap,
-            network=dweller.record.network,
-            command=command,
-            environment=environment,
-            stdio=None if ends else (descriptors[0], descriptors[1], descriptors[2]),
-            terminal=ends,
-            window=_window(wish.get("window")),
-            own_pids=self.own_pids,
-        )
-        return Feeding(self, dweller, table, answer, refuse)
+    # --- talking to it ---
 
     def write(self, name: str, text: bytes) -> None:
         """Put `text` into a pet's mouth, the FIFO that its PID 1 reads. Raises ProcchiError."""
@@ -446,9 +341,7 @@ class Keeper:
         del self.pets[dweller.record.name]
         if not self.pets:
             self.cgroups.remove()
-            if self._laid is not None:
-                hatching.abandon(self._laid)
-                self._laid = None
+            self.when_empty()
 
     def discard(self, directory: str, done: Callable[[], None]) -> None:
         """Remove a pet's directory; calls `done` when nothing is left. Raises OSError.
@@ -598,28 +491,6 @@ def remove_tree(grave: str, idmap: IdMap) -> None:
     os.chdir(grave)
     remove_contents()
     os.rmdir(grave)
-
-
-def _window(value: Any) -> tuple[int, int]:
-    """Rows and columns; (0, 0) where nobody knows. Raises BadRequest."""
-    rows, columns = map(int, value or (0, 0))
-    if not (0 <= rows < 1 << 16 and 0 <= columns < 1 << 16):
-        raise BadRequest("a window has 65535 rows and columns at most")
-    return rows, columns
-
-
-def _words(command: Sequence[Any]) -> tuple[str, ...]:
-    words = tuple(map(str, command))
-    if any("\0" in word for word in words):
-        raise BadRequest("a command cannot hold a NUL byte")
-    return words
-
-
-def _variables(environment: Mapping[str, Any]) -> dict[str, str]:
-    for key, value in environment.items():
-        if not key or "=" in key or "\0" in key + str(value):
-            raise BadRequest(f"environment variable {key[:40]!r} is not of the form NAME=VALUE")
-    return {str(key): str(value) for key, value in environment.items()}
 
 
 def _verb(frozen: bool) -> str:

@@ -1,28 +1,64 @@
-"""One meal, from the wish to its end."""
+"""Feeding: from a client's wish to the end of the meal."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import socket
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine import feeding
-from engine.errors import ProcchiError
+from engine.errors import BadRequest, ProcchiError
 from engine.model import now
-from engine.nest.dweller import Answer, Dweller, Refuse, exit_code
-from engine.nest.hatchery import refusal
+from engine.nest.dweller import Answer, Dweller, Refuse, exit_code, refusal
+from engine.nest.keeper import Keeper
 from engine.nest.loop import Lines
+from engine.nest.wishes import variables_of, window_of, words_of
 from engine.steps import StepFailed
 
-if TYPE_CHECKING:
-    from engine.nest.keeper import Keeper
+
+def feed(
+    keeper: Keeper,
+    wish: Mapping[str, Any],
+    descriptors: list[int],
+    answer: Answer,
+    refuse: Refuse,
+) -> Feeding:
+    """Run a command in a pet. Answers `{"pid": …}`, then how it ended. Raises ProcchiError.
+
+    `descriptors` are the command's first three, or one socket where a terminal is wanted; they
+    stay the caller's to close.
+    """
+    dweller = keeper.awake(str(wish["name"]))
+    command = words_of(wish.get("command") or [])
+    if not command:
+        raise BadRequest("nothing to eat: give a command, as in `procchi feed moka -- ls`")
+    if len(descriptors) != (1 if wish.get("terminal") else 3):
+        raise BadRequest("a meal needs three descriptors, or one socket for a terminal")
+    environment = {"HOSTNAME": dweller.record.hostname}
+    environment |= variables_of(wish.get("environment") or {})
+    ends = socket.socket(fileno=os.dup(descriptors[0])) if wish.get("terminal") else None
+    table = feeding.Table(
+        pid=dweller.record.pid,
+        pidfd=dweller.pidfd,
+        group=dweller.group,
+        idmap=keeper.idmap,
+        network=dweller.record.network,
+        command=command,
+        environment=environment,
+        stdio=None if ends else (descriptors[0], descriptors[1], descriptors[2]),
+        terminal=ends,
+        window=window_of(wish.get("window")),
+        own_pids=keeper.own_pids,
+    )
+    return Feeding(keeper, dweller, table, answer, refuse)
 
 
 class Feeding:
-    """One meal, from the wish to its end."""
+    """Feeding: from a client's wish to the end of the meal."""
 
     def __init__(
         self,

@@ -13,6 +13,8 @@ from typing import Any
 from engine import images
 from engine.errors import BadRequest, NestUnreachable, ProcchiError
 from engine.model import now
+from engine.nest import kitchen
+from engine.nest.hatchery import Hatchery
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
 from engine.nest.watching import Observatory, Watcher
@@ -30,6 +32,7 @@ class Server:
     ) -> None:
         self.loop, self.listener = loop, listener
         self.keeper, self.observatory = keeper, observatory
+        self.hatchery = Hatchery(keeper)
         self.since = now()
         loop.readable(listener.fileno(), self._accept)
 
@@ -55,9 +58,11 @@ class Server:
             )
         match op:
             case "hatch":
-                keeper.hatch(message, visitor.answer, visitor.refuse)
+                self.hatchery.hatch(message, visitor.answer, visitor.refuse)
             case "feed":
-                meal = keeper.feed(message, visitor.descriptors, visitor.say, visitor.refuse)
+                meal = kitchen.feed(
+                    keeper, message, visitor.descriptors, visitor.say, visitor.refuse
+                )
                 visitor.on_message = lambda said: meal.signal(int(said["signal"]))
                 meal.over = visitor.finish
             case "write":
@@ -281,6 +286,11 @@ class Visitor:
             self.refuse(error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self.refuse(BadRequest(f"the request makes no sense: {type(error).__name__}: {error}"))
+        except Exception as error:
+            self.refuse(
+                ProcchiError(f"the nest could not do that: {type(error).__name__}: {error}")
+            )
+            raise
 
 
 def _close(descriptors: Sequence[int]) -> None:

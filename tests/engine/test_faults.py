@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 import engine
 from engine.hatching import STEPS
-from tests.conftest import leftovers, said
+from tests.conftest import eventually, leftovers, nest_pid, said
 
 FAULTS = [(step.name, when) for step in STEPS for when in ("before", "after")]
 
@@ -31,6 +34,33 @@ def test_a_step_that_fails_leaves_nothing(home: pathlib.Path, step: str, when: s
     engine.stop_nest()
     engine.hatch("moka")  # the name is free
     assert said("bystander", "hostname") == "bystander"
+
+
+@pytest.mark.parametrize("step", ["directories", "cgroup", "join", "dev", "recorded"])
+def test_a_house_that_was_laid_ahead_fails_as_cleanly(home: pathlib.Path, step: str) -> None:
+    """The second pet moves into a house whose process was there before it."""
+    script = pathlib.Path(__file__).with_name("faulty_nest.py")
+    nest = [sys.executable, str(script), str(home), str(home / "run"), step, "after", "moka"]
+    subprocess.run(nest, check=True)
+    engine.hatch("first")
+    time.sleep(0.2)  # an idle nest lays the next house
+    with pytest.raises(engine.HatchFailed, match=step):
+        engine.hatch("moka")
+    engine.hatch("third")
+    assert said("third", "hostname; id -u") == "third\n0"
+    assert [pet.name for pet in engine.pets()] == ["first", "third"]
+
+
+def test_a_waiting_house_whose_process_is_gone_is_not_used(home: pathlib.Path) -> None:
+    engine.hatch("first")
+    time.sleep(0.2)
+    children = pathlib.Path(f"/proc/{nest_pid()}/task/{nest_pid()}/children").read_text().split()
+    (waiting,) = set(map(int, children)) - {engine.look("first").pid}
+    os.kill(waiting, signal.SIGKILL)
+    state = pathlib.Path(f"/proc/{waiting}/stat")
+    eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", "it is dead")
+    engine.hatch("moka")
+    assert said("moka", "hostname") == "moka"
 
 
 def test_a_command_that_is_not_there_leaves_nothing(home: pathlib.Path) -> None:

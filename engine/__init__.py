@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.client import OpenMeal as OpenMeal
     from engine.client import Watch as Watch
     from engine.client import care_log as care_log
+    from engine.client import diet as diet
     from engine.client import eggs as eggs
     from engine.client import feed as feed
     from engine.client import hatch as hatch
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from engine.moods import remedy as remedy
 
 _MODULES = {
-    "client": "OpenMeal Watch care_log eggs feed hatch log_path look nest_status open_meal pets "
+    "client": "OpenMeal Watch care_log diet eggs feed hatch log_path look nest_status open_meal pets "
     "pull release remove_egg signal sleep start_nest stop_nest wake watch write",
     "checkup": "doctor",
     "errors": "BadRequest CommandNotExecutable CommandNotFound HatchFailed NameTaken "

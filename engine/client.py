@@ -20,6 +20,7 @@ from engine.wire import Wire
 Stream = Literal["stdout", "stderr"]
 
 HEARTBEAT_SECONDS = 0.5
+UNCHANGED = "unchanged"
 
 
 def pull(
@@ -331,6 +332,23 @@ def sleep(name: str) -> Pet:
 def wake(name: str) -> Pet:
     """Let a sleeping pet go on. Raises NoSuchPet, NotAwake for a ghost."""
     return Pet.from_json(wire.request("wake", name=name)["pet"])
+
+
+def diet(
+    name: str,
+    *,
+    memory: int | str | None = UNCHANGED,
+    cpu: float | str | None = UNCHANGED,
+    pids: int | str | None = UNCHANGED,
+) -> Pet:
+    """Change a living pet's limits, as Limits takes them; what is not given stays as it is.
+
+    Raises BadRequest, NoSuchPet, NotAwake for a ghost, and ProcchiError where the kernel refuses:
+    memory in use cannot always be taken away.
+    """
+    changes = {"memory": memory, "cpu": cpu, "pids": pids}
+    given = {key: value for key, value in changes.items() if value != UNCHANGED}
+    return Pet.from_json(wire.request("diet", name=name, limits=given)["pet"])
 
 
 def release(name: str) -> None:

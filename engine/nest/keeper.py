@@ -7,11 +7,12 @@ something to tell or a process has ended; then the one who asked is answered.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from engine import confined, moods
@@ -239,6 +240,26 @@ class Keeper:
             dweller.record.asleep = frozen
             self._save(dweller)
             self.tell_of("asleep" if frozen else "awake", dweller)
+        return dweller
+
+    # --- feeding less or more ---
+
+    def diet(self, name: str, changes: Mapping[str, Any]) -> Dweller:
+        """Change a living pet's limits; those not named stay. Raises ProcchiError."""
+        dweller = self.find(name)
+        if not dweller.alive or dweller.releases:
+            raise NotAwake(f"{name} is a ghost: it needs no diet")
+        record = dweller.record
+        limits = Limits.from_json(record.limits.to_json() | dict(changes))
+        try:
+            dweller.group.limit(limits)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                dweller.group.limit(record.limits)  # what was changed before the refusal
+            raise ProcchiError(f"{name}'s diet stays as it is: {_refused(error)}") from error
+        record.limits = limits
+        self._save(dweller)
+        self.tell_of("diet", dweller, **limits.to_json())
         return dweller
 
     # --- dying ---
@@ -491,6 +512,13 @@ def remove_tree(grave: str, idmap: IdMap) -> None:
     os.chdir(grave)
     remove_contents()
     os.rmdir(grave)
+
+
+def _refused(error: OSError) -> str:
+    """Why the kernel would not take a limit."""
+    if error.errno == errno.EBUSY:
+        return f"more memory is in use than that, and cannot be taken away ({error})"
+    return str(error)
 
 
 def _verb(frozen: bool) -> str:

@@ -83,6 +83,9 @@ class Server:
             case "sleep" | "wake":
                 dweller = keeper.freeze(message["name"], op == "sleep")
                 visitor.answer({"pet": keeper.describe(dweller).to_json()})
+            case "diet":
+                dweller = keeper.diet(message["name"], message["limits"])
+                visitor.answer({"pet": keeper.describe(dweller).to_json()})
             case "release":
                 keeper.release(message["name"], visitor.answer, visitor.refuse)
             case "eggs":

@@ -106,6 +106,23 @@ def logs(name: str, follow: bool) -> None:
             time.sleep(0.25)
 
 
+@click.command(epilog=words.example("procchi diet moka --memory 100M --pids unlimited"))
+@words.name_argument
+@click.option("--memory", help="At most so many bytes from now on.")
+@click.option("--cpu", help="At most so many cores' time from now on.")
+@click.option("--pids", help="At most so many tasks at once from now on.")
+def diet(name: str, **limits: str | None) -> None:
+    """Change a living pet's limits (update); what is not named stays as it is."""
+    given = {key: value for key, value in limits.items() if value is not None}
+    if not given:
+        raise click.UsageError("name at least one of --memory, --cpu and --pids")
+    pet = engine.diet(name, **given)
+    click.echo(name)
+    loose = [key for key in given if key not in pet.enforced]
+    if loose:
+        click.echo(f"* {', '.join(loose)} not enforced here; procchi doctor says why", err=True)
+
+
 @click.command(epilog=words.example("procchi sleep moka"))
 @words.names_argument
 def sleep(names: tuple[str, ...]) -> int:

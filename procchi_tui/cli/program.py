@@ -17,6 +17,7 @@ ALIASES = {
     "ps": "pets",
     "pause": "sleep",
     "unpause": "wake",
+    "update": "diet",
     "rm": "release",
 }
 """The field's own words, which the command line takes as well."""
@@ -55,7 +56,7 @@ def program(ctx: click.Context, version: bool) -> None:
     Pull an egg (an image), hatch a pet (a container), feed it commands, and see its mood, which
     is read off the kernel's own numbers. procchi-tui shows all of them on the full screen.
 
-    The field's own words are taken as well: run, exec, ps, pause, unpause and rm.
+    The field's own words are taken as well: run, exec, ps, update, pause, unpause and rm.
     """
     if version:
         click.echo(f"procchi {main.version()}")
@@ -72,6 +73,7 @@ for command in (
     keeping.look,
     stats.stats,
     keeping.logs,
+    keeping.diet,
     keeping.sleep,
     keeping.wake,
     keeping.release,

@@ -61,3 +61,13 @@ def test_a_busy_loop_gets_its_share(procchi: Procchi) -> None:
     pet = procchi.json("look", "spinner")
     assert pet["mood"] == "tired"
     assert "nr_throttled +" in pet["reason"]
+
+
+def test_a_diet_is_changed_while_the_pet_lives(procchi: Procchi) -> None:
+    procchi("hatch", "moka", "--pids", "30")
+    procchi("diet", "moka", "--pids", "10", "--cpu", "unlimited")
+    limits = procchi.json("look", "moka")["limits"]
+    assert (limits["memory"], limits["cpu"], limits["pids"]) == (50 << 20, None, 10)
+    procchi("update", "moka", status=2)
+    procchi("diet", "moka", "--memory", "12bogus", status=2)
+    procchi("diet", "nobody", "--pids", "5", status=1)

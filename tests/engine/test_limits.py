@@ -76,6 +76,26 @@ def test_a_busy_loop_gets_its_share_of_a_cpu_and_no_more(enforced: tuple[str, ..
     assert engine.look("moka").mood in {"tired", "busy"}
 
 
+def test_a_diet_changes_a_living_pets_limits(enforced: tuple[str, ...]) -> None:
+    engine.hatch("moka", limits=engine.Limits(memory="40M", cpu=0.5, pids=30))
+    pet = engine.diet("moka", memory="60M", pids=10)
+    assert pet.limits == engine.Limits(memory="60M", cpu=0.5, pids=10)
+    said("moka", "head -c 45M /dev/zero | tail -c 45M | wc -c")
+    assert engine.feed("moka", ["sh", "-c", "for i in $(seq 20); do sleep 9 & done"]).exit_code != 0
+    assert engine.diet("moka", pids="unlimited", cpu=None).limits.pids is None
+    assert said("moka", "for i in $(seq 40); do sleep 0 & done; wait; echo fine") == "fine"
+    with pytest.raises(engine.BadRequest, match="memory limit"):
+        engine.diet("moka", memory="12bogus")
+    assert engine.look("moka").limits.memory == 60 << 20
+
+
+def test_a_ghost_needs_no_diet(home: pathlib.Path) -> None:
+    engine.hatch("brief", command=["true"])
+    eventually(lambda: engine.look("brief").status == "ghost", "it is dead")
+    with pytest.raises(engine.NotAwake, match="ghost"):
+        engine.diet("brief", pids=3)
+
+
 def test_limits_stand_before_the_pet_exists(enforced: tuple[str, ...]) -> None:
     engine.hatch("moka")
     names = [report.name for report in engine.care_log("moka")]

@@ -67,10 +67,11 @@ def test_strace_sees_the_steps_in_the_designs_order(
     finally:
         strace.terminate()
         strace.communicate()
-    by_process: dict[str, list[str]] = {}
-    for line in trace.read_text().splitlines():
-        by_process.setdefault(line.split()[0], []).append(line)
-    nest, pet = by_process.values()
+    told = [line.split(maxsplit=1) for line in trace.read_text().splitlines()]
+    nest, pet = (
+        [line for pid, line in told if int(pid) == wanted]
+        for wanted in (nest_pid(), engine.look("moka").pid)
+    )
     for order, lines in ((NEST, iter(nest)), (PET, iter(pet))):
         for pattern in order:
             assert any(re.search(pattern, line) for line in lines), f"{pattern}: out of order"

@@ -155,7 +155,12 @@ def _cgroups() -> Check:
         return Check("limits", True, f"memory, cpu and pids are enforced ({why})")
     found = f"{', '.join(loose)} cannot be enforced ({why})"
     if os.geteuid() != 0:
-        return Check("limits", False, found, "sudo procchi-tui: root's nest has limits")
+        return Check(
+            "limits",
+            False,
+            found,
+            "sudo ./run, or sudo procchi-tui where it is installed: root's nest has limits",
+        )
     if kind == "none":
         remedy = (
             "sudo mount -t cgroup2 none /sys/fs/cgroup; inside a container, start that with "

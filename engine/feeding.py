@@ -21,6 +21,7 @@ from engine.handover import (
     CAPABILITIES,
     ENVIRONMENT,
     execvpe,
+    leave_keys_behind,
     run_to_execve,
     settle,
 )
@@ -114,6 +115,14 @@ def offer_to_the_oom_killer(table: Table) -> None:
 
 
 @step(
+    STEPS, "session keyring", "pet", "keyctl(2)",
+    "The keys of whoever started the nest stay behind.",
+)  # fmt: skip
+def change_keyring(table: Table) -> None:
+    leave_keys_behind()
+
+
+@step(
     STEPS, "join namespaces", "pet", "open(2), prctl(2), setns(2)",
     "One call with the pet's pidfd enters all of its namespaces or none; a pid could be "
     "somebody else's by now, a pidfd cannot.",
@@ -121,7 +130,8 @@ def offer_to_the_oom_killer(table: Table) -> None:
 def join_namespaces(table: Table) -> None:
     # A way to the pet's root that its own mounts cannot redirect, taken while /proc is the host's.
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    table.root = call("open", os.open, f"/proc/{table.pid}/root", flags)
+    way = f"/proc/{table.pid}/root"
+    table.root = call("open", os.open, way, flags, args=f'"{way}", O_PATH|O_DIRECTORY|O_CLOEXEC')
     # From here on we share a pid namespace with the pet: keep its processes from reaching into
     # ours through ptrace or /proc, as into runc's once (CVE-2016-9962, CVE-2019-5736).
     prctl(PR.SET_DUMPABLE, 0)
@@ -178,10 +188,12 @@ def start_session(table: Table) -> None:
 def _open_terminal() -> tuple[int, int]:
     """A terminal of the pet's devpts: (the caller's end, the command's end). See pty(7)."""
     flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
-    ours = call("open", os.open, "/dev/pts/ptmx", flags)
+    shown = "O_RDWR|O_NOCTTY|O_CLOEXEC"
+    ours = call("open", os.open, "/dev/pts/ptmx", flags, args=f'"/dev/pts/ptmx", {shown}')
     fcntl.ioctl(ours, TIOCSPTLCK, struct.pack("i", 0))
     (number,) = struct.unpack("i", fcntl.ioctl(ours, TIOCGPTN, struct.pack("i", 0)))
-    return ours, call("open", os.open, f"/dev/pts/{number}", flags)
+    name = f"/dev/pts/{number}"
+    return ours, call("open", os.open, name, flags, args=f'"{name}", {shown}')
 
 
 @step(

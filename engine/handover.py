@@ -10,12 +10,12 @@ import errno
 import os
 import resource
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from engine.model import StepReport
 from engine.steps import Reporter, Step, StepFailed
-from engine.syswrap import CAP, call, close_all_but
+from engine.syswrap import CAP, call, close_all_but, join_session_keyring
 
 AnyHouse = TypeVar("AnyHouse")
 
@@ -78,6 +78,19 @@ def execvpe(
     raise OSError(worst, os.strerror(worst), name)
 
 
+def leave_keys_behind() -> None:
+    """Join a session keyring of its own: the nest's belongs to whoever started it (keyrings(7)).
+
+    Done with the nest's ids: a quota counts keyrings by user, and root's is the largest. A kernel
+    without keys has none to leave; where the quota is used up, the nest's own empty keyring stays.
+    """
+    try:
+        join_session_keyring()
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EDQUOT):
+            raise
+
+
 def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
     """Start a session with `stdio`, and no other descriptor but those `kept` until execve.
 
@@ -97,7 +110,7 @@ def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run_to_execve(steps: Sequence[Step[AnyHouse]], house: AnyHouse, reporter: Reporter) -> NoReturn:
+def run_to_execve(steps: Iterable[Step[AnyHouse]], house: AnyHouse, reporter: Reporter) -> NoReturn:
     """Run the steps, the last of which executes; a refusal is reported and ends the process."""
     try:
         for one in steps:

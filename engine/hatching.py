@@ -17,12 +17,19 @@ import signal
 import socket
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import NoReturn
 
 from engine.cgroups import Cgroups, Group
-from engine.handover import CAPABILITIES, ENVIRONMENT, execvpe, run_to_execve, settle
+from engine.handover import (
+    CAPABILITIES,
+    ENVIRONMENT,
+    execvpe,
+    leave_keys_behind,
+    run_to_execve,
+    settle,
+)
 from engine.idmap import Child, Gate, IdMap, become_root
 from engine.model import MIB, Limits, StepReport
 from engine.steps import Reporter, Step, step
@@ -193,23 +200,28 @@ def raise_loopback(house: House) -> None:
         up = struct.pack("16sh14x", b"lo", flags | IFF_UP)
         call(
             "ioctl",
-            fcntl.ioctl,
-            sock,
-            SIOCSIFFLAGS,
-            up,
-            args=f"{sock.fileno()}, SIOCSIFFLAGS, lo up",
+            lambda: fcntl.ioctl(sock, SIOCSIFFLAGS, up) and None,
+            args=f"{sock.fileno()}, SIOCSIFFLAGS, lo IFF_UP",
         )
 
 
 @step(
-    STEPS, "join", "pet", "read(2), write(2), unshare(2)",
+    STEPS, "session keyring", "pet", "keyctl(2)",
+    "A keyring is inherited and no namespace hides it: without one of its own the pet could read "
+    "the keys of whoever started the nest.",
+    ahead=True,
+)  # fmt: skip
+def change_keyring(house: House) -> None:
+    leave_keys_behind()
+
+
+@step(
+    STEPS, "join", "pet", "write(2), unshare(2)",
     "Told who it is to be, the process joins its group, then a cgroup namespace: the group becomes "
     "the root that the pet sees.",
 )  # fmt: skip
 def join_group(house: House) -> None:
-    assert house.gate
-    house.plan = Plan.from_line(house.gate.wait())
-    house.group = house.cgroups.group(house.plan.name)
+    assert house.group
     for path, door in house.group.doors().items():
         call("write", os.write, door, b"0", args=f'"{path}", "0"')  # 0: whoever writes
     unshare(CLONE.NEWCGROUP)
@@ -226,9 +238,11 @@ def take_root(house: House) -> None:
     house.its.layers = [f"/proc/self/fd/{os.open(path, flags)}" for path in house.its.layers]
     # Held open for writing by the pet itself, the mouth never reads as ended; the log is written
     # at its end only, so that it can be cut while it is in use.
-    mouth = call("open", os.open, f"{home}/mouth", os.O_RDWR | os.O_CLOEXEC)
+    shown = f'"{home}/mouth", O_RDWR|O_CLOEXEC'
+    mouth = call("open", os.open, f"{home}/mouth", os.O_RDWR | os.O_CLOEXEC, args=shown)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    log = call("open", os.open, f"{home}/log", flags, 0o600)
+    shown = f'"{home}/log", O_WRONLY|O_CREAT|O_APPEND|O_CLOEXEC, 0600'
+    log = call("open", os.open, f"{home}/log", flags, 0o600, args=shown)
     house.stdio = (mouth, log, log)
     os.chdir(f"{home}/upper")
     become_root(house.idmap)
@@ -484,4 +498,17 @@ def live(house: House, report: int) -> NoReturn:
     close_all_but(
         {report, *house.gate.fds}
     )  # or a client of the nest's would never seem to hang up
-    run_to_execve([one for one in STEPS if one.side == "pet"], house, house.reporter)
+    run_to_execve(_as_told(house), house, house.reporter)
+
+
+def _as_told(house: House) -> Iterator[Step[House]]:
+    """The pet's steps; between those done ahead and the others, it is told who it is to be.
+
+    That is no step: however long nobody wants a pet, nothing is done meanwhile.
+    """
+    mine = [one for one in STEPS if one.side == "pet"]
+    yield from (one for one in mine if one.ahead)
+    assert house.gate
+    house.plan = Plan.from_line(house.gate.wait())
+    house.group = house.cgroups.group(house.plan.name)
+    yield from (one for one in mine if not one.ahead)

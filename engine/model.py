@@ -199,6 +199,10 @@ class Egg:
     """Digests of its layers, lowest first: the directories of the overlay."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many entries were kept out or changed when unpacking, by reason."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What an image wants to be run with: `entrypoint` and `command` (lists), `environment` (a
+    mapping), `working_directory`, `user` and `stop_signal` (text, empty where the image does not
+    say). Empty for a root filesystem that came as no image."""
 
     def to_json(self) -> Json:
         """The egg as `procchi eggs --json` lists it."""
@@ -210,6 +214,7 @@ class Egg:
             "source": self.source,
             "layers": list(self.layers),
             "left_out": dict(self.left_out),
+            "config": dict(self.config),
         }
 
     @classmethod
@@ -223,6 +228,7 @@ class Egg:
             source=data["source"],
             layers=tuple(data["layers"]),
             left_out=data.get("left_out", {}),
+            config=data.get("config", {}),
         )
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 from engine import cgroups, idmap
+from engine.handover import leave_keys_behind
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
 from engine.nest.server import Server
@@ -58,6 +59,7 @@ def serve(places: Places, ready: int) -> None:
         os.write(ready, b"ready")
         return
     os.umask(0o022)
+    leave_keys_behind()
     _redirect(places.log)
     _raise_descriptor_limit()
     loop = Loop(_complain)

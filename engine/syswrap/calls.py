@@ -22,12 +22,14 @@ from engine.syswrap.constants import (
     AT_RECURSIVE,
     CAP,
     CLONE,
+    KEYCTL_JOIN_SESSION_KEYRING,
     LINUX_CAPABILITY_VERSION_3,
     MNT,
     MOUNT_ATTR,
     MOVE_MOUNT_F_EMPTY_PATH,
     MS,
     NR_CLONE3,
+    NR_KEYCTL,
     NR_MOUNT_SETATTR,
     NR_MOVE_MOUNT,
     NR_OPEN_TREE,
@@ -71,6 +73,7 @@ _capget = _function("capget", c_void_p, c_void_p)
 _clone3 = _function("syscall", c_long, c_void_p, c_ulong, library=_pylibc)
 _open_tree = _function("syscall", c_long, c_int, c_char_p, c_uint)
 _move_mount = _function("syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_uint)
+_keyctl = _function("syscall", c_long, c_int, c_char_p)
 _mount_setattr = _function("syscall", c_long, c_int, c_char_p, c_uint, c_void_p, c_ulong)
 
 Path = str | bytes
@@ -334,6 +337,19 @@ def pidfd_status(pidfd: int) -> int | None:
     if not int.from_bytes(info[:8], sys.byteorder) & PIDFD_INFO_EXIT:
         return None
     return int.from_bytes(info[60:64], sys.byteorder, signed=True)
+
+
+def join_session_keyring() -> None:
+    """keyctl(2), KEYCTL_JOIN_SESSION_KEYRING: leave the inherited keys for a new, empty keyring.
+
+    Does nothing on an architecture whose call number is not known here.
+    """
+    if (number := NR_KEYCTL.get(os.uname().machine)) is not None:
+        call(
+            "keyctl",
+            lambda: _checked(_keyctl, number, KEYCTL_JOIN_SESSION_KEYRING, None),
+            args="KEYCTL_JOIN_SESSION_KEYRING, NULL",
+        )
 
 
 def close_all_but(kept: Iterable[int]) -> None:

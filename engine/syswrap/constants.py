@@ -140,3 +140,13 @@ NR_OPEN_TREE = 428
 NR_MOVE_MOUNT = 429
 NR_CLONE3 = 435
 NR_MOUNT_SETATTR = 442
+NR_KEYCTL = {
+    "x86_64": 250,
+    "aarch64": 219,
+    "riscv64": 219,
+    "loongarch64": 219,
+    "ppc64le": 271,
+    "s390x": 280,
+}
+"""An older call: its number differs (asm-generic/unistd.h and the architectures' own tables)."""
+KEYCTL_JOIN_SESSION_KEYRING = 1

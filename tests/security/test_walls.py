@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
 import engine
-from tests.conftest import said
+from tests.conftest import eventually, said
 
 
 def status_of(name: str, script: str) -> int:
@@ -54,7 +55,7 @@ def test_capabilities_are_a_containers_fourteen(home: pathlib.Path) -> None:
         "kill -9 1; kill -0 1 && exit 1; exit 2",
         "ip link add dummy0 type dummy",
         "chroot / sh -c 'mount -t proc proc /proc'",
-        "unshare --user --map-root-user sh -c 'mount -t tmpfs tmpfs /tmp && echo 1 > /proc/sys/vm/swappiness'",
+        "unshare --user --map-root-user sh -c 'mount -t tmpfs tmpfs /tmp && echo 1 > /proc/sys/vm/swappiness'",  # noqa: E501
         "nsenter -t 1 -m true && ls /var/lib/procchi",
         "date -s 2001-01-01",
         "dmesg | head -1 | grep .",
@@ -69,6 +70,51 @@ def test_pid_1_cannot_be_killed_from_inside_but_the_pet_stays_whole(home: pathli
     engine.hatch("moka")
     engine.feed("moka", ["sh", "-c", "kill -9 1"])
     assert engine.look("moka").status == "alive"
+
+
+def test_the_keys_of_whoever_started_the_nest_stay_outside(
+    empty_home: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A keyring is inherited through clone and execve, and no namespace hides it: keyrings(7)."""
+    assert os.uname().machine == "x86_64", "the spy knows this architecture's call numbers"
+    egg = tmp_path / "egg"
+    (egg / "bin").mkdir(parents=True)
+    spy = tmp_path / "spy.c"
+    spy.write_text(SPY)
+    subprocess.run(["cc", "-static", "-o", str(egg / "bin/spy"), str(spy)], check=True)
+    subprocess.run(["tar", "-C", str(egg), "-cf", str(tmp_path / "egg.tar"), "."], check=True)
+    script = (
+        "import ctypes, engine, sys; call = ctypes.CDLL(None).syscall;"
+        "call(250, 1, None); call(248, b'user', b'procchi-secret', b'x', 1, -3);"
+        "engine.stop_nest(); engine.pull(sys.argv[1]);"
+        "engine.hatch('moka', 'egg', command=['/bin/spy', 'stay']);"
+        "print(engine.feed('moka', ['/bin/spy']).exit_code)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "egg.tar")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "3\n"
+    eventually(engine.log_path("moka").read_text, "it has looked")
+    assert engine.log_path("moka").read_text() == "nothing\n"
+
+
+SPY = r"""
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    long key = syscall(SYS_request_key, "user", "procchi-secret", NULL, 0);
+    puts(key > 0 ? "found" : "nothing");
+    fflush(stdout);
+    if (argc > 1)
+        sleep(1000);
+    return key > 0 ? 0 : 3;
+}
+"""
 
 
 def test_masked_files_say_nothing(home: pathlib.Path) -> None:

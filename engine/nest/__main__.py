@@ -81,7 +81,12 @@ def serve(places: Places, ready: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: loop.stop())
 
+    sock = f"{places.runtime}/nest.sock"
+    mine = inode(sock)
+
     def keep_house() -> None:
+        if inode(sock) != mine:  # nobody can reach us any more, and another nest may be there
+            loop.stop()
         loop.later(LOG_SECONDS, keep_house)
         keeper.trim_logs()
 
@@ -92,7 +97,16 @@ def serve(places: Places, ready: int) -> None:
     os.write(ready, b"ready")
     os.close(ready)
     loop.run()
-    os.unlink(f"{places.runtime}/nest.sock")
+    if inode(sock) == mine:
+        os.unlink(sock)
+
+
+def inode(path: str) -> int | None:
+    """The number of the file at `path`; None when there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
 
 
 def _listen(places: Places) -> socket.socket:

@@ -100,6 +100,22 @@ def test_a_torn_record_is_set_aside_and_said(home: pathlib.Path, content: str) -
     engine.hatch("moka")  # the name is free, and so is its group
 
 
+def test_a_nest_whose_socket_was_taken_away_ends(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    pid = nest_pid()
+    (home / "run" / "nest.sock").unlink()
+    eventually(lambda: ended(pid), "it has ended")
+    assert engine.look("moka").status == "alive"
+    assert nest_pid() != pid
+
+
+def ended(pid: int) -> bool:
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def test_two_clients_at_once_start_one_nest(home: pathlib.Path) -> None:
     script = "import engine; print(engine.start_nest()['pid'])"
     clients = [

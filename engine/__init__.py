@@ -67,8 +67,8 @@ if TYPE_CHECKING:
     from engine.moods import remedy as remedy
 
 _MODULES = {
-    "client": "OpenMeal Watch care_log diet eggs feed hatch log_path look nest_status open_meal pets "
-    "pull release remove_egg signal sleep start_nest stop_nest wake watch write",
+    "client": "OpenMeal Watch care_log diet eggs feed hatch log_path look nest_status open_meal "
+    "pets pull release remove_egg signal sleep start_nest stop_nest wake watch write",
     "checkup": "doctor",
     "errors": "BadRequest CommandNotExecutable CommandNotFound HatchFailed NameTaken "
     "NestUnreachable NoSuchEgg NoSuchPet NotAwake ProcchiError PullFailed UnsupportedSystem",

@@ -32,12 +32,13 @@ def pull(
 ) -> Egg:
     """Fetch an egg into the store, and wait for it.
 
-    `reference` is `home` (cooked from this machine, no network), a tarball's path, or an
-    `http(s)` or `file` URL; `name` what it will be called (else after the reference); `sha256`
-    the hexadecimal digest that the file must have. `progress` is called from this thread, twice
+    `reference` is `home` (cooked from this machine, no network), the path of a tarball, a
+    `docker save` archive, an OCI layout or a folder, an `http(s)` or `file` URL, or an image in
+    a registry (`debian:bookworm-slim`, `localhost:5000/name@sha256:…`). `name` is what it will be
+    called (else after the reference); `sha256` the hexadecimal digest that the file must have. `progress` is called from this thread, twice
     a second at least; what it raises cancels the pull. Raises NoSuchEgg, PullFailed, BadRequest.
     """
-    if reference != "home" and "://" not in reference and os.path.exists(reference):
+    if _is_path(reference):
         reference = os.path.abspath(reference)  # the nest has a working directory of its own
     with wire.connect() as connection:
         connection.send({"op": "pull", "reference": reference, "name": name, "sha256": sha256})
@@ -53,6 +54,13 @@ def pull(
             if progress:
                 progress(latest)
     raise NestUnreachable(f"pulling {reference} ended without an answer: see {places().log}")
+
+
+def _is_path(reference: str) -> bool:
+    """Whether it means a file or folder; a folder called `debian` is meant by `./debian` only."""
+    if reference == "home" or "://" in reference:
+        return False
+    return os.path.isfile(reference) or ("/" in reference and os.path.exists(reference))
 
 
 def eggs() -> list[Egg]:

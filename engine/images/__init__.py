@@ -27,10 +27,14 @@ def pull(
 ) -> Egg:
     """Bring the egg that `reference` means into `store`, and list it as `name`.
 
-    `reference` is `home`, the path of a tarball, or an `http(s)://` or `file://` URL of one.
+    `reference` is `home`; the path, or an `http(s)://` or `file://` URL, of a tarball of a root
+    filesystem or of an image (an OCI layout, or what `docker save` writes); a folder that holds
+    either; or an image in a registry, as container tools write it: `alpine`,
+    `ghcr.io/owner/name:tag`, `localhost:5000/name@sha256:…`. A folder's path has a `/` in it.
     The name is made from it where none is given; an egg of the same name is replaced. `sha256`
-    (64 hexadecimal digits, of the file as it is, compressed or not) is checked before anything
-    is unpacked. `progress` is called from this thread, and what it raises ends the pull.
+    (64 hexadecimal digits, of the file as it is, compressed or not, or of a registry's manifest
+    or index) is checked before anything is unpacked. `progress` is called from this thread, and
+    what it raises ends the pull.
 
     Raises BadRequest, NoSuchEgg or PullFailed, each with one line that names what was asked
     for; then nothing of it is in the store but the beginning of a download, to go on from.

@@ -7,41 +7,42 @@ server sends the rest of the same file, or all of a changed one, and never half 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import requests
-import urllib3.exceptions
 
 from engine.errors import NoSuchEgg, ProcchiError, PullFailed
+from engine.images import web
+from engine.images.locks import locked
+from engine.images.saying import about
+from engine.images.web import TryAgain
 from engine.model import Progress
 
-_TRIES = 4
-"""In a row that bring nothing new."""
-_PAUSE = 0.5
-"""Seconds before the second try, doubled before each further one."""
-_LONGEST_PAUSE = 10.0
-"""Seconds; also the most that a server's Retry-After is obeyed."""
-_TIMEOUTS = (10.0, 30.0)
-"""Seconds to connect, and to wait for anything more to arrive."""
-_BLOCK = 1 << 16
+Ask = Callable[[Mapping[str, str]], AbstractContextManager[requests.Response]]
+"""Asks for the file with these headers; its answer's body is not read yet."""
+
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
-class _TryAgain(Exception):
-    """What failed may go well in a moment."""
+class Wanted(NamedTuple):
+    """What is known of a file before it is fetched."""
 
-    def __init__(self, why: str, pause: float = 0.0) -> None:
-        super().__init__(why)
-        self.pause = pause
+    key: str
+    """What tells it from every other: a URL, or a digest."""
+    shown: str
+    """How messages may name it."""
+    sha256: str | None = None
+    """Hexadecimal. Where it is known, a download goes on even if the server gives no way to tell
+    one version of the file from another: the whole will be checked."""
+    size: int | None = None
+    """Bytes; no more are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,55 +62,63 @@ class _Note:
 
 @contextmanager
 def downloaded(
-    url: str, shown: str, directory: str, wanted: str | None, progress: Callable[[Progress], None]
+    url: str, wanted: Wanted, directory: str, progress: Callable[[Progress], None]
 ) -> Iterator[str]:
     """The path of what `url` holds; removed after the block, unless it was interrupted.
 
     A download that fails on the way leaves its beginning in `directory` for the next one.
-    `shown` is the URL as messages may name it. With `wanted`, a SHA-256 that the whole will be
-    checked against, it goes on even where a server gives no way to tell one version from
-    another. Raises NoSuchEgg or PullFailed.
+    Raises NoSuchEgg or PullFailed.
     """
-    path = os.path.join(directory, hashlib.sha256(url.encode()).hexdigest() + ".part")
-    with _locked(path, progress) as file:
-        try:
-            _Download(url, shown, file, path + ".json", wanted, progress).run()
-        except ProcchiError:
-            if not os.fstat(file.fileno()).st_size:
-                _drop(path)
-            raise
-        try:
-            yield path
-        except ProcchiError:
-            _drop(path)  # whatever is wrong with it will be wrong with it again
-            raise
-        _drop(path)
+    with requests.Session() as session:
+
+        @contextmanager
+        def ask(headers: Mapping[str, str]) -> Iterator[requests.Response]:
+            with session.get(url, headers=headers, stream=True, timeout=web.TIMEOUTS) as answer:
+                if not wanted.sha256:
+                    _check_way(answer, url)
+                yield answer
+
+        with fetched(ask, wanted, directory, progress) as path:
+            try:
+                yield path
+            except ProcchiError:
+                drop(path)  # whatever is wrong with it will be wrong with it again
+                raise
+            drop(path)
 
 
-def _drop(path: str) -> None:
-    for name in (path, path + ".json"):
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+def _check_way(answer: requests.Response, url: str) -> None:
+    if url.startswith("https:") and not answer.url.startswith("https:"):
+        raise PullFailed(
+            "redirects to plain http, where anybody can change it: "
+            "give the file's digest with --sha256"
+        )
 
 
 @contextmanager
-def _locked(path: str, progress: Callable[[Progress], None]) -> Iterator[BinaryIO]:
-    """The file at `path`, made if need be, once no other pull works on it."""
-    while True:
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb+", 0)
-        with file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    progress(Progress("resolving", 0, None))
-                    time.sleep(0.1)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(path), os.fstat(file.fileno())):
-                    yield file
-                    return
-        # The other pull is done and has removed it: start afresh.
+def fetched(
+    ask: Ask, wanted: Wanted, directory: str, progress: Callable[[Progress], None]
+) -> Iterator[str]:
+    """The path of what `ask` brings, whole, locked during the block; it stays in `directory`.
+
+    Raises NoSuchEgg or PullFailed.
+    """
+    path = os.path.join(directory, hashlib.sha256(wanted.key.encode()).hexdigest() + ".part")
+    with locked(path, progress) as file:
+        try:
+            _Download(ask, wanted, file, path + ".json", progress).run()
+        except ProcchiError:
+            if not os.fstat(file.fileno()).st_size:
+                drop(path)
+            raise
+        yield path
+
+
+def drop(path: str) -> None:
+    """Forget what was fetched, or the beginning of it."""
+    for name in (path, path + ".json"):
+        with suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 class _Download:
@@ -117,71 +126,42 @@ class _Download:
 
     def __init__(
         self,
-        url: str,
-        shown: str,
+        ask: Ask,
+        wanted: Wanted,
         file: BinaryIO,
         note_path: str,
-        wanted: str | None,
         progress: Callable[[Progress], None],
     ) -> None:
-        self._url = url
-        self._shown = shown
+        self._ask = ask
+        self._wanted = wanted
         self._file = file
         self._note_path = note_path
-        self._wanted = wanted
         self._progress = progress
 
     def run(self) -> None:
         """Fetch it all."""
-        failures, best = 0, self._size()
-        with requests.Session() as session:
-            while True:
-                try:
-                    self._try(session)
-                    return
-                except _TryAgain as error:
-                    failures = 1 if self._size() > best else failures + 1
-                    best = max(best, self._size())
-                    if failures >= _TRIES:
-                        raise PullFailed(
-                            f"{self._shown}: {error} (tried {_TRIES} times; "
-                            "what has come is kept, and the next pull goes on from there)"
-                        ) from None
-                    pause = max(error.pause, _PAUSE * 2 ** (failures - 1))
-                    time.sleep(min(pause, _LONGEST_PAUSE))
+        with about(self._wanted.shown):
+            web.persistently(self._try, self._size)
 
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
-    def _try(self, session: requests.Session) -> None:
+    def _try(self) -> None:
         note, have = self._read_note(), self._size()
-        headers = {"Accept-Encoding": "identity", "User-Agent": "procchi"}
-        if have and (note.validator or self._wanted):
+        if have and have == self._wanted.size:
+            return
+        headers = dict(web.HEADERS)
+        if have and (note.validator or self._wanted.sha256):
             headers["Range"] = f"bytes={have}-"
             if note.validator:
                 headers["If-Range"] = note.validator
-        try:
-            with session.get(self._url, headers=headers, stream=True, timeout=_TIMEOUTS) as answer:
-                self._check_way(answer)
-                total = self._begin(answer, note, have)
-                if total is None or self._size() < total:
-                    self._receive(answer, total)
-        except requests.exceptions.SSLError as error:
-            raise PullFailed(f"{self._shown}: cannot be trusted: {_reason(error)}") from None
-        except requests.TooManyRedirects:
-            raise PullFailed(f"{self._shown}: redirects in circles") from None
-        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-            raise PullFailed(f"{self._shown}: is no http URL, or leads to none: {error}") from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _TryAgain(_reason(error)) from None
-
-    def _check_way(self, answer: requests.Response) -> None:
-        downgraded = self._url.startswith("https:") and not answer.url.startswith("https:")
-        if downgraded and not self._wanted:
-            raise PullFailed(
-                f"{self._shown}: redirects to plain http, where anybody can change it: "
-                "give the file's digest with --sha256"
-            )
+        with web.Patience() as patience, self._ask(headers) as answer:
+            total = self._begin(answer, note, have)
+            if self._wanted.size is not None and total not in (None, self._wanted.size):
+                self._start_over(_Note())
+                raise PullFailed(f"has {total} bytes, and {self._wanted.size} were promised")
+            if total is None or self._size() < total:
+                self._receive(answer, total, patience)
 
     def _begin(self, answer: requests.Response, note: _Note, have: int) -> int | None:
         """Make the file ready for what the server will send; the length of the whole, if known."""
@@ -198,32 +178,35 @@ class _Download:
             if status == 416 and same_length and have == total:
                 return total  # it was complete
             self._start_over(_Note())
-            raise _TryAgain("sends another part of the file than was asked for")
+            raise TryAgain("sends another part of the file than was asked for")
         if status == 200:
             length = answer.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else None
             headers = answer.headers
             self._start_over(_Note(headers.get("ETag"), headers.get("Last-Modified"), total))
             return total
-        said = f"answers {status} {answer.reason or ''}".rstrip()
-        if status == 429 or status >= 500:
-            wait = answer.headers.get("Retry-After", "")
-            raise _TryAgain(said, float(wait[:3]) if wait.isdecimal() else 0.0)
+        said = web.refusal(answer)
         if status in (404, 410):
-            raise NoSuchEgg(f"{self._shown}: {said}: there is no such file, check the URL")
-        raise PullFailed(f"{self._shown}: {said}")
+            raise NoSuchEgg(f"{said}: there is no such file")
+        raise PullFailed(said)
 
-    def _receive(self, answer: requests.Response, total: int | None) -> None:
+    def _receive(
+        self, answer: requests.Response, total: int | None, patience: web.Patience
+    ) -> None:
         have = self._file.tell()
-        for block in answer.raw.stream(_BLOCK, decode_content=False):
+        for block in answer.raw.stream(web.BLOCK, decode_content=False):
+            patience.renew()
             if not have and block.lstrip()[:1] == b"<":
                 self._start_over(_Note())
-                raise PullFailed(f"{self._shown}: answers with a web page, not with an archive")
-            self._write(block)
+                raise PullFailed("answers with a web page, not with an archive")
             have += len(block)
+            if self._wanted.size is not None and have > self._wanted.size:
+                self._start_over(_Note())
+                raise PullFailed(f"is more than the {self._wanted.size} bytes promised")
+            self._write(block)
             self._progress(Progress("downloading", have, total))
         if total is not None and have != total:
-            raise _TryAgain(f"ended after {have} of {total} bytes")
+            raise TryAgain(f"ended after {have} of {total} bytes")
 
     def _write(self, block: bytes) -> None:
         rest = memoryview(block)
@@ -247,13 +230,3 @@ class _Download:
                 return _Note(**json.load(file))
         except (OSError, ValueError, TypeError):
             return _Note()
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost reason, on one line: urllib3 wraps what the system said several times."""
-    while inner := getattr(error, "reason", None) or error.__cause__ or error.__context__:
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
-    text = " ".join(str(error).split())
-    return text.rpartition(">: ")[2] or type(error).__name__

@@ -10,6 +10,13 @@ and make the tree what other tools make of the same archive:
 - A symlink's target is text: stored, never looked at.
 - A hard link's target is an earlier entry of this archive, reached without following any link.
 - A directory over a directory takes the new attributes; anything else is removed first.
+- An image's layers are unpacked into one tree, one over the other, and whiteouts remove what
+  lower layers made. A directory for each layer, as an overlay takes them, could not hold a hard
+  link to a file of a lower layer, and would give a directory that has no entry of its own in an
+  upper layer the wrong owner and mode. The price is that two images share a tree only where all
+  of their layers are the same.
+- What a name that begins with `.wh.` means holds for every archive, of an image or not: the
+  same bytes always make the same tree.
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +34,7 @@ from engine.errors import PullFailed
 from engine.images.blocks import Blocks
 from engine.images.removal import remove_contents
 from engine.images.tar import Entry, Kind
+from engine.images.whiteouts import Says, Upper, read
 
 T = TypeVar("T")
 
@@ -66,21 +74,28 @@ def _instead(ids: int) -> int:
 
 
 class Extractor:
-    """Makes entries below `/`, one after the other."""
+    """Makes one archive's entries below `/`, one after the other.
 
-    def __init__(self, blocks: Blocks, owners: Owners) -> None:
+    `over` says that there are lower layers in the tree already.
+    """
+
+    def __init__(self, blocks: Blocks, owners: Owners, over: bool = False) -> None:
         os.umask(0)
         self._blocks = blocks
         self._owners = owners
         self._left_out: Counter[str] = Counter()
-        self._open = {b"": os.open("/", os.O_PATH | _DIRECTORY)}
+        root = os.open("/", os.O_PATH | _DIRECTORY)
+        self._open = {b"": root}
+        self._upper = Upper(root) if over else None
+        self._times = {os.fstat(root).st_ino: os.fstat(root).st_mtime_ns}
+        """Of open directories, by inode number: nanoseconds, as they were when opened."""
         self._outdated = False
         self._directories: dict[bytes, tuple[int, int, int, int]] = {}
 
     @property
-    def left_out(self) -> Mapping[str, int]:
+    def left_out(self) -> Counter[str]:
         """How many entries were kept out or changed, by reason."""
-        return dict(self._left_out)
+        return self._left_out
 
     def make(self, entry: Entry) -> None:
         """Make one entry, reading its data and padding. Raises PullFailed, naming the entry."""
@@ -93,6 +108,10 @@ class Extractor:
 
     def finish(self) -> None:
         """Give the directories their owners, modes and times, now that nothing changes them."""
+        self._forget_directories()
+        root = self._open.pop(b"")
+        self._restore_time(root)
+        os.close(root)
         for path, (mode, uid, gid, mtime_ns) in self._directories.items():
             try:
                 fd = os.open(b"/" + path, os.O_RDONLY | os.O_NOFOLLOW | _DIRECTORY)
@@ -106,6 +125,11 @@ class Extractor:
                 os.close(fd)
 
     def _make(self, entry: Entry, path: bytes) -> None:
+        says, hidden = read(path)
+        if says is not Says.NOTHING:
+            self._skip(entry)
+            self._hide(says, path.rpartition(b"/")[0], hidden)
+            return
         kind = entry.kind
         if kind is Kind.DIRECTORY:
             self._make_directory(entry, path)
@@ -128,6 +152,26 @@ class Extractor:
         else:
             self._skip(entry)
             self._left_out[DEVICE_NODES if kind is Kind.DEVICE else UNKNOWN] += 1
+            with contextlib.suppress(FileNotFoundError):
+                self._remove(parent, name)
+            return
+        if self._upper:
+            self._upper.note(parent, name)
+
+    def _hide(self, says: Says, place: bytes, name: bytes) -> None:
+        """Remove what a whiteout in the directory `place` hides."""
+        if not self._upper or says is Says.IGNORED:
+            return
+        try:
+            parent = self._directory(place, make=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # there is nothing to hide
+        if says is Says.OPAQUE:
+            self._upper.hide_all(parent)
+        else:
+            self._upper.hide(parent, name)
+        os.chdir("/")
+        self._outdated = True
 
     def _make_directory(self, entry: Entry, path: bytes) -> None:
         self._skip(entry)
@@ -135,6 +179,8 @@ class Extractor:
         parent = self._directory(place)
         if path and not _is_directory(parent, name):
             self._replacing(parent, name, lambda: os.mkdir(name, 0o700, dir_fd=parent))
+        if path and self._upper:
+            self._upper.note(parent, name)
         uid, gid = self._owner(entry)
         self._directories[path] = (self._mode(entry), uid, gid, entry.mtime_ns)
 
@@ -209,21 +255,38 @@ class Extractor:
             self._left_out[OWNERS] += 1
         return owner
 
-    def _directory(self, path: bytes) -> int:
+    def _directory(self, path: bytes, make: bool = True) -> int:
         """A descriptor of the directory at `path`, which is made if it has no entry of its own."""
         fd = self._open.get(path)
         if fd is None:
             try:
                 fd = os.open(b"/" + path, os.O_PATH | _DIRECTORY)
             except FileNotFoundError:
+                if not make:
+                    raise
                 fd = _make_way(path)
             self._open[path] = fd
+            if self._upper:
+                found = os.fstat(fd)
+                self._times.setdefault(found.st_ino, found.st_mtime_ns)
         return fd
 
     def _forget_directories(self) -> None:
         for path in [path for path in self._open if path]:
-            os.close(self._open.pop(path))
+            fd = self._open.pop(path)
+            self._restore_time(fd)
+            os.close(fd)
         self._outdated = False
+
+    def _restore_time(self, directory: int) -> None:
+        """A directory that a lower layer made keeps its time, whatever changes in it.
+
+        Unless it has an entry in this layer, too: then `finish` gives it that time.
+        """
+        time = self._times.get(os.fstat(directory).st_ino)
+        if self._upper and time is not None:
+            with contextlib.suppress(FileNotFoundError):  # it may have been removed
+                os.utime(".", ns=(time, time), dir_fd=directory)
 
     def _replacing(self, parent: int, name: bytes, make: Callable[[], T]) -> T:
         """What `make` returns; what stands in its way is removed first."""
@@ -250,8 +313,10 @@ def _make_way(path: bytes) -> int:
     fd = os.open("/", os.O_PATH | _DIRECTORY)
     for part in path.split(b"/"):
         try:
+            time = os.fstat(fd).st_mtime_ns
             with contextlib.suppress(FileExistsError):
                 os.mkdir(part, 0o755, dir_fd=fd)
+                os.utime(".", ns=(time, time), dir_fd=fd)  # what it was made in stays as it was
             below = os.open(part, os.O_PATH | _DIRECTORY, dir_fd=fd)
         finally:
             os.close(fd)

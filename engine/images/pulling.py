@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine.errors import BadRequest, ProcchiError, PullFailed
-from engine.images.archive import Bounds, unpack
+from engine.images.archive import Bounds, Packed, chain_id, unpack, unpack_layers
+from engine.images.layout import Image, find
+from engine.images.saying import about
 from engine.images.sources import Archive, default_name, opened, without_password
 from engine.images.store import Fresh, Layer, Store
-from engine.model import Egg, Progress, check_name, now
+from engine.model import Egg, Progress, check_name, format_size, now
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})", re.ASCII)
 
@@ -29,9 +33,12 @@ def pull_into(
         wanted = None if sha256 is None else _digits(sha256)
         progress(Progress("resolving", 0, None))
         store.clean()
-        with opened(reference, store, wanted, progress) as archive:
+        with opened(reference, store, wanted, progress) as found:
             source = without_password(reference)
-            return _keep(store, archive, egg_name, source, progress, bounds or Bounds())
+            bounds = bounds or Bounds()
+            if isinstance(found, Archive):
+                return _keep(store, found, egg_name, source, progress, bounds)
+            return _keep_image(store, found, egg_name, source, progress, bounds)
     except ProcchiError as error:
         raise type(error)(_printable(str(error))) from None
     except OSError as error:
@@ -66,7 +73,7 @@ def _keep(
         store.put(egg)
         return egg
     with store.staging() as staging:
-        try:
+        with about(source):
             unpacked = unpack(
                 archive.fd,
                 staging.tree,
@@ -75,9 +82,13 @@ def _keep(
                 progress=progress,
                 keep=(staging.lock,),
             )
-        except PullFailed as error:
-            raise PullFailed(f"{source}: {error}") from None
         archive.check_unchanged()
+        root = os.open(staging.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if image := find(root, source):
+                return _keep_image(store, image, name, source, progress, bounds)
+        finally:
+            os.close(root)
         progress(Progress("storing", 0, None))
         layer = Layer(unpacked.digest, unpacked.size, unpacked.entries, dict(unpacked.left_out))
         egg = _egg(name, layer, source)
@@ -85,7 +96,42 @@ def _keep(
     return egg
 
 
-def _egg(name: str, layer: Layer, source: str) -> Egg:
+def _keep_image(
+    store: Store,
+    image: Image,
+    name: str,
+    source: str,
+    progress: Callable[[Progress], None],
+    bounds: Bounds,
+) -> Egg:
+    diff_ids = image.configuration.diff_ids
+    chain = chain_id(diff_ids)
+    wishes = image.configuration.wishes
+    with store.only_one(chain, progress):
+        if known := store.layer(chain):
+            egg = _egg(name, known, source, wishes)
+            store.put(egg)
+            return egg
+        if image.size > bounds.size:
+            raise PullFailed(f"{source}: has more than {format_size(bounds.size)} of layers")
+        with image.layers() as files, store.staging() as staging:
+            with about(source):
+                unpacked = unpack_layers(
+                    [Packed(*one) for one in zip(files, diff_ids, strict=True)],
+                    staging.tree,
+                    store.idmap,
+                    bounds=bounds,
+                    progress=progress,
+                    keep=(staging.lock,),
+                )
+            progress(Progress("storing", 0, None))
+            layer = Layer(chain, unpacked.size, unpacked.entries, dict(unpacked.left_out))
+            egg = _egg(name, layer, source, wishes)
+            store.put(egg, [Fresh(staging, layer, None)])
+    return egg
+
+
+def _egg(name: str, layer: Layer, source: str, wishes: Mapping[str, Any] | None = None) -> Egg:
     return Egg(
         name=name,
         digest=layer.digest,
@@ -94,4 +140,5 @@ def _egg(name: str, layer: Layer, source: str) -> Egg:
         source=source,
         layers=(layer.digest,),
         left_out=layer.left_out,
+        config=wishes or {},
     )

@@ -1,4 +1,4 @@
-"""What an egg's reference means, and the archive behind it as an open file."""
+"""What the words for an egg mean, and the archive or the image behind them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import re
 import stat
 import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from engine.errors import BadRequest, NoSuchEgg, PullFailed
+from engine.images.layout import Image, find
+from engine.images.reference import Reference, parse
 from engine.images.store import Store
 from engine.model import Progress
 
 HOME = "home"
-_FORMS = "write `home`, the path of a tarball, or an http(s):// or file:// URL of one"
+_FORMS = (
+    "write `home`, the path of a tarball or a folder, an http(s):// or file:// URL of a tarball, "
+    "or an image in a registry"
+)
 _SUFFIX = re.compile(r"(\.tar)?\.(gz|xz|bz2|zst|tar)$|\.t(gz|xz|bz2?|zst)$", re.IGNORECASE)
 _BLOCK = 1 << 20
 
@@ -25,7 +31,8 @@ _BLOCK = 1 << 20
 class Archive:
     """An archive at hand, whose digest is known."""
 
-    reference: str
+    words: str
+    """What was asked for."""
     fd: int
     sha256: str
     """Hexadecimal, of the file as it is, compressed or not."""
@@ -35,102 +42,157 @@ class Archive:
         """Raises PullFailed where the file is not what was hashed any more."""
         now = os.fstat(self.fd)
         if (now.st_size, now.st_mtime_ns) != (self.seen.st_size, self.seen.st_mtime_ns):
-            raise PullFailed(f"{self.reference}: changed while it was read: pull again")
+            raise PullFailed(f"{self.words}: changed while it was read: pull again")
 
 
-def default_name(reference: str) -> str:
-    """The egg's name where none is given: the file's, without its suffix, in our letters."""
-    if reference == HOME:
+def default_name(words: str) -> str:
+    """The egg's name where none is given: the file's, without its suffix, in our letters.
+
+    An image's is the last part of its name, and its tag.
+    """
+    if words == HOME:
         return HOME
-    path = urllib.parse.urlsplit(reference).path if "://" in reference else reference
+    if there := in_a_registry(words):
+        return there.short[:63]
+    path = urllib.parse.urlsplit(words).path if "://" in words else words
     last = urllib.parse.unquote(path).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", _SUFFIX.sub("", last))
     name = stem.lstrip("._-")[:63]
     if not name:
-        raise BadRequest(f"{reference!r} makes no name for an egg: give one with --name")
+        raise BadRequest(f"{words!r} makes no name for an egg: give one with --name")
     return name
 
 
-def without_password(reference: str) -> str:
-    """The reference as it may be shown and kept: a URL loses its user and password."""
-    scheme, separator, rest = reference.partition("://")
+def without_password(words: str) -> str:
+    """The words as they may be shown and kept: a URL loses its user and password."""
+    scheme, separator, rest = words.partition("://")
     place, slash, path = rest.partition("/")
-    return scheme + separator + place.rpartition("@")[2] + slash + path if separator else reference
+    return scheme + separator + place.rpartition("@")[2] + slash + path if separator else words
+
+
+def in_a_registry(words: str) -> Reference | None:
+    """What the words mean in a registry; None where they mean a file, a folder, a URL or `home`.
+
+    What looks like a path is one, and so is a file that is there. A folder is meant only by
+    words with a `/` in them: a folder `debian` that happens to be here is not what `debian` asks.
+    """
+    if words == HOME or "://" in words or "\0" in words:
+        return None
+    if words.startswith(("/", "./", "../")) or words in (".", "..") or _SUFFIX.search(words):
+        return None
+    if os.path.lexists(words) and ("/" in words or not os.path.isdir(words)):
+        return None
+    return parse(words)
 
 
 @contextmanager
 def opened(
-    reference: str, store: Store, wanted: str | None, progress: Callable[[Progress], None]
-) -> Iterator[Archive]:
-    """The archive that `reference` means, open and checked against the `wanted` SHA-256.
+    words: str, store: Store, wanted: str | None, progress: Callable[[Progress], None]
+) -> Iterator[Archive | Image]:
+    """What `words` mean: an archive, open and checked against the `wanted` SHA-256, or an image.
 
-    Raises NoSuchEgg or PullFailed.
+    Raises BadRequest, NoSuchEgg or PullFailed.
     """
-    scheme, separator, _ = reference.partition("://")
-    if reference == HOME:
-        with store.staging() as staging:
-            path = os.path.join(staging.path, "home.tar")
-            _cook(path, progress)
-            with _file(reference, path, wanted) as archive:
-                yield archive
+    scheme, separator, _ = words.partition("://")
+    if words == HOME:
+        with _written(words, store, wanted, lambda file: _cook(file, progress)) as archive:
+            yield archive
     elif separator and scheme.lower() in ("http", "https"):
-        from engine.images.download import downloaded  # requests takes 0.2 s to import
+        from engine.images.download import Wanted, downloaded  # requests takes 0.2 s to import
 
-        shown = without_password(reference)
+        shown = without_password(words)
+        file = Wanted(words, shown, wanted)
         with (
-            downloaded(reference, shown, store.downloads, wanted, progress) as path,
+            downloaded(words, file, store.downloads, progress) as path,
             _file(shown, path, wanted) as archive,
         ):
             yield archive
+    elif there := in_a_registry(words):
+        from engine.images.remote import remote
+
+        with remote(there, store.downloads, wanted, progress) as image:
+            yield image
+    elif os.path.isdir(path := _path(words)):
+        with _folder(words, path, store, wanted) as found:
+            yield found
     else:
-        with _file(reference, _path(reference), wanted) as archive:
+        with _file(words, path, wanted) as archive:
             yield archive
 
 
-def _cook(path: str, progress: Callable[[Progress], None]) -> None:
+def _cook(file: BinaryIO, progress: Callable[[Progress], None]) -> None:
     from engine.images.home import cook
 
-    with open(path, "xb") as file:
-        cook("/", file, progress)
+    cook("/", file, progress)
 
 
-def _path(reference: str) -> str:
-    scheme, separator, _ = reference.partition("://")
+@contextmanager
+def _written(
+    words: str, store: Store, wanted: str | None, write: Callable[[BinaryIO], None]
+) -> Iterator[Archive]:
+    """An archive that `write` makes, for as long as the block takes."""
+    with store.staging() as staging:
+        path = os.path.join(staging.path, "made.tar")
+        with open(path, "xb") as file:
+            write(file)
+        with _file(words, path, wanted) as archive:
+            yield archive
+
+
+@contextmanager
+def _folder(words: str, path: str, store: Store, wanted: str | None) -> Iterator[Archive | Image]:
+    """The image that a folder holds, or the root filesystem that it is, as an archive."""
+    from engine.images.folder import pack
+
+    if wanted:
+        raise BadRequest(f"{words}: a folder has no SHA-256: give one with an archive")
+    with ExitStack() as held:
+        try:
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PullFailed(f"{words}: cannot be read: {error.strerror}") from None
+        held.callback(os.close, root)
+        found = find(root, words) or held.enter_context(
+            _written(words, store, None, lambda file: pack(path, file))
+        )
+        yield found
+
+
+def _path(words: str) -> str:
+    scheme, separator, _ = words.partition("://")
     if not separator:
-        if "/" not in reference and not os.path.lexists(reference):
-            raise NoSuchEgg(f"nothing is known of an egg {reference!r}: {_FORMS}")
-        return reference
+        if "/" not in words and not os.path.lexists(words):
+            raise NoSuchEgg(f"nothing is known of an egg {words!r}: {_FORMS}")
+        return words
     if scheme.lower() != "file":
-        raise NoSuchEgg(f"{reference}: eggs do not come by {scheme}: {_FORMS}")
-    url = urllib.parse.urlsplit(reference)
+        raise NoSuchEgg(f"{words}: eggs do not come by {scheme}: {_FORMS}")
+    url = urllib.parse.urlsplit(words)
     if url.netloc not in ("", "localhost"):
-        raise NoSuchEgg(f"{reference}: a file:// URL names a file here: write file:///path")
+        raise NoSuchEgg(f"{words}: a file:// URL names a file here: write file:///path")
     return urllib.parse.unquote(url.path)
 
 
 @contextmanager
-def _file(reference: str, path: str, wanted: str | None) -> Iterator[Archive]:
+def _file(words: str, path: str, wanted: str | None) -> Iterator[Archive]:
     if "\0" in path:
-        raise NoSuchEgg(f"{reference!r} is no path")
+        raise NoSuchEgg(f"{words!r} is no path")
     try:
         # Non-blocking, or a pipe given in place of a file would hold us until somebody writes.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise NoSuchEgg(f"{reference}: there is no such file; {_FORMS}") from None
+        raise NoSuchEgg(f"{words}: there is no such file; {_FORMS}") from None
     except OSError as error:
-        raise PullFailed(f"{reference}: cannot be read: {error.strerror}") from None
+        raise PullFailed(f"{words}: cannot be read: {error.strerror}") from None
     try:
         seen = os.fstat(fd)
-        if stat.S_ISDIR(seen.st_mode):
-            raise PullFailed(f"{reference}: is a directory, and an egg comes from a tar archive")
         if not stat.S_ISREG(seen.st_mode):
-            raise PullFailed(f"{reference}: is no ordinary file")
+            raise PullFailed(f"{words}: is no ordinary file")
         if not seen.st_size:
-            raise PullFailed(f"{reference}: is empty")
+            raise PullFailed(f"{words}: is empty")
         found = _sha256(fd)
         if wanted not in (None, found):
-            raise PullFailed(f"{reference}: has the SHA-256 {found}, and {wanted} was asked for")
-        yield Archive(reference, fd, found, seen)
+            raise PullFailed(f"{words}: has the SHA-256 {found}, and {wanted} was asked for")
+        yield Archive(words, fd, found, seen)
     finally:
         os.close(fd)
 

@@ -1,7 +1,7 @@
 """The eggs that are at home, and the unpacked layers that they are made of.
 
     eggs/NAME.json              an egg: its digest, its layers, where it came from
-    layers/sha256/HEX/tree      a layer's files, under the pets' id map; lowerdir of an overlay
+    layers/sha256/HEX/tree      an archive's files, or an image's, under the pets' id map
     layers/sha256/HEX/meta.json its size, and what was left out
     archives/sha256/HEX         a link to the layer that the archive with this digest holds
     downloads/                  partial files, kept so that the next pull can go on
@@ -21,7 +21,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple, TextIO
@@ -29,8 +29,9 @@ from typing import NamedTuple, TextIO
 from engine import confined
 from engine.errors import BadRequest, NoSuchEgg, ProcchiError, PullFailed
 from engine.idmap import IdMap
+from engine.images.locks import locked
 from engine.images.removal import remove_contents
-from engine.model import Egg, check_name
+from engine.model import Egg, Progress, check_name
 
 _DOWNLOADS_KEPT = 7 * 24 * 3600
 """Seconds for which the beginning of a download is worth going on from."""
@@ -44,10 +45,10 @@ _NO_EGG = (
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An unpacked archive in the store."""
+    """An unpacked archive in the store, or the unpacked layers of an image in one tree."""
 
     digest: str
-    """`sha256:…` of the uncompressed archive."""
+    """`sha256:…` of the uncompressed archive; of several, their chain_id."""
     size: int
     """Bytes of all files."""
     entries: int
@@ -73,8 +74,8 @@ class Fresh(NamedTuple):
 
     staging: Staging
     layer: Layer
-    archive_sha256: str
-    """Hexadecimal, of the archive's file as it was, compressed or not."""
+    archive_sha256: str | None
+    """Hexadecimal, of the one archive that it came from, compressed or not, where it is one."""
 
 
 class Store:
@@ -206,13 +207,15 @@ class Store:
             return None
         return self.layer(f"sha256:{os.path.basename(target)}")
 
-    def _adopt(self, staging: Staging, layer: Layer, archive_sha256: str) -> None:
+    def _adopt(self, staging: Staging, layer: Layer, archive_sha256: str | None) -> None:
         place = self._layer(layer.digest)
         if self.layer(layer.digest) is None:
             with open(os.path.join(staging.path, "meta.json"), "w", encoding="utf-8") as file:
                 json.dump(asdict(layer), file)
                 _sync(file)
             os.rename(staging.path, place)
+        if archive_sha256 is None:
+            return
         link = os.path.join(self._archives, archive_sha256)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(link)
@@ -240,6 +243,17 @@ class Store:
                 os.unlink(link)
 
     # Work in hand
+
+    @contextmanager
+    def only_one(self, digest: str, progress: Callable[[Progress], None]) -> Iterator[None]:
+        """The block runs once no other pull works on the tree with this digest."""
+        path = os.path.join(self.downloads, os.path.basename(self._layer(digest)) + ".lock")
+        with locked(path, progress):
+            try:
+                yield
+            finally:
+                with contextlib.suppress(FileNotFoundError):  # it may seem old to another pull
+                    os.unlink(path)
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:

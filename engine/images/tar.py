@@ -139,9 +139,8 @@ def entries(blocks: Blocks) -> Iterator[Entry]:
 def _first_header(blocks: Blocks) -> bytes:
     try:
         header = blocks.take(BLOCK)
-        if header == _ZEROS:
-            raise PullFailed("is an archive that holds nothing")
-        _check_sum(header)
+        if header != _ZEROS:
+            _check_sum(header)
     except (CutOff, _WrongSum):
         raise PullFailed("is not a tar archive") from None
     return header

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
+import json
 import lzma
+import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from backports import zstd
 
@@ -105,6 +109,36 @@ def hardlink(name: str, target: str) -> bytes:
 
 def archive(*parts: bytes) -> bytes:
     return b"".join(parts) + END
+
+
+def digest(body: bytes) -> str:
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def configuration(*layers: bytes) -> bytes:
+    """An image's configuration, for this machine."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    root = {"type": "layers", "diff_ids": [digest(layer) for layer in layers]}
+    return json.dumps({"os": "linux", "architecture": machine, "rootfs": root}).encode()
+
+
+def write_layout(place: Path, *layers: bytes) -> None:
+    """An image of these layers, uncompressed and lowest first, as an OCI image layout."""
+    kind = "application/vnd.oci.image"
+    (place / "blobs/sha256").mkdir(parents=True)
+
+    def put(media_type: str, body: bytes) -> dict[str, object]:
+        (place / "blobs" / digest(body).replace(":", "/")).write_bytes(body)
+        return {"mediaType": media_type, "digest": digest(body), "size": len(body)}
+
+    manifest = {
+        "schemaVersion": 2,
+        "config": put(f"{kind}.config.v1+json", configuration(*layers)),
+        "layers": [put(f"{kind}.layer.v1.tar", layer) for layer in layers],
+    }
+    one = put(f"{kind}.manifest.v1+json", json.dumps(manifest).encode())
+    (place / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [one]}))
+    (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
 @dataclass(frozen=True)
@@ -471,6 +505,32 @@ HOSTILE: dict[str, Trap] = {
             canary, hardlink("flag", "escape/canary"), entry("flag", data=BAD)
         ),
         "no earlier entry",
+    ),
+    # Whiteouts
+    "a whiteout of nothing": Trap(
+        lambda _: archive(entry("x"), entry(".wh.")), "a whiteout of '', which is no name"
+    ),
+    "a whiteout of the directory above": Trap(
+        lambda _: archive(directory("d"), entry("d/.wh...")), "a whiteout of '..'"
+    ),
+    "a whiteout of the directory itself": Trap(
+        lambda _: archive(directory("d"), entry("d/.wh..")), "a whiteout of '.'"
+    ),
+    "a whiteout that is a directory": Trap(
+        lambda _: archive(entry(".wh.x/y", data=BAD)), "a whiteout that is a directory"
+    ),
+    "a whiteout through a symlink to outside": Trap(
+        lambda canary: archive(
+            symlink("s", canary.rpartition("/")[0]),
+            entry("s/.wh.canary"),
+            entry("s/.wh..wh..opq"),
+            entry("x", data=b"1"),
+        ),
+        holds={"x": b"1"},
+    ),
+    "bookkeeping of aufs": Trap(
+        lambda _: archive(directory(".wh..wh.plnk"), entry(".wh..wh.plnk/1.2"), entry("x")),
+        holds={"x": b""},
     ),
     # No archives at all
     "nothing": Trap(lambda _: b"", "is empty"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
 import stat
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,17 @@ from engine.idmap import for_this_user
 from engine.images import pull
 from engine.images.archive import Bounds
 from engine.images.store import Store
-from tests.security.archives import HOSTILE, archive, directory, entry, pax, symlink
+from tests.security.archives import (
+    HOSTILE,
+    archive,
+    configuration,
+    directory,
+    entry,
+    hardlink,
+    pax,
+    symlink,
+    write_layout,
+)
 
 SMALL = Bounds(harmless=32 << 20)
 """So that a bomb need not write much before it is stopped."""
@@ -214,3 +227,222 @@ def test_any_byte_may_be_another(at: int, new: int, tmp_path: Path, store: Store
     except PullFailed as error:
         assert str(error).isprintable()
     assert is_empty(store)
+
+
+# Images: one layer over another
+
+
+LAYERS: dict[str, tuple[Callable[[str], list[bytes]], str | None]] = {
+    "whiteouts through a symlink of a lower layer to outside": (
+        lambda canary: [
+            archive(symlink("s", canary.rpartition("/")[0])),
+            archive(entry("s/.wh.canary"), entry("s/.wh..wh..opq"), entry("x", data=b"1")),
+        ],
+        None,
+    ),
+    "a whiteout of a symlink to outside, and of all": (
+        lambda canary: [
+            archive(symlink("s", canary), symlink("d", canary.rpartition("/")[0]), entry("y")),
+            archive(entry(".wh.s"), entry(".wh..wh..opq"), entry("x", data=b"1")),
+        ],
+        None,
+    ),
+    "a file through a symlink of a lower layer to outside": (
+        lambda canary: [
+            archive(symlink("s", canary.rpartition("/")[0])),
+            archive(entry("s/canary", data=b"evil")),
+        ],
+        "layer 2 of 2 entry 's/canary' cannot be made",
+    ),
+    "a hard link through a symlink of a lower layer to outside": (
+        lambda canary: [
+            archive(symlink("s", canary.rpartition("/")[0])),
+            archive(hardlink("h", "s/canary"), entry("h", data=b"evil")),
+        ],
+        "which is no earlier entry",
+    ),
+    "CVE-2019-19921 a directory that a layer makes a symlink to outside": (
+        lambda canary: [
+            archive(directory("d"), entry("d/f")),
+            archive(symlink("d", canary.rpartition("/")[0])),
+            archive(entry("d/canary", data=b"evil")),
+        ],
+        "layer 3 of 3 entry 'd/canary' cannot be made",
+    ),
+    "a whiteout of the root by its layer's own directory": (
+        lambda canary: [archive(entry("y")), archive(entry("x"), entry("./.wh..."))],
+        "a whiteout of '..'",
+    ),
+    "a bomb in the second layer": (
+        lambda canary: [archive(entry("x")), archive(entry("y", size=1 << 62))],
+        "layer 2 of 2 is a bomb",
+    ),
+    "a layer that is cut off": (
+        lambda canary: [archive(entry("x")), entry("y", data=b"1" * 5000)[:2000]],
+        "layer 2 of 2 ends too early",
+    ),
+    "a layer of nothing": (
+        lambda canary: [archive(entry("x", data=b"1")), archive()],
+        None,
+    ),
+    "layers of nothing": (lambda canary: [archive(), archive()], "holds nothing"),
+    "a directory 2,000 deep, hidden whole": (
+        lambda canary: [
+            archive(*(directory("d/" * depth) for depth in range(1, 2000, 40))),
+            archive(entry("x", data=b"1"), entry(".wh.d")),
+        ],
+        None,
+    ),
+    "a directory 2,000 deep of both layers": (
+        lambda canary: [
+            archive(directory("d/" * 2000), entry("d/" * 1000 + "lower")),
+            archive(entry("d/" * 2000 + "upper"), entry("x", data=b"1"), entry("d/.wh..wh..opq")),
+        ],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_hostile_layers(name: str, tmp_path: Path, store: Store, canary: Path) -> None:
+    build, refused = LAYERS[name]
+    write_layout(tmp_path / "image", *build(str(canary)))
+    if refused:
+        assert refused in refusal(store, tmp_path / "image")
+    else:
+        egg = pull(str(tmp_path / "image"), store=store)
+        assert Path(store.layer_tree(egg.digest), "x").read_bytes() == b"1"
+        store.remove(egg.name)
+    assert is_empty(store)
+    assert sings(canary)
+
+
+def test_whiteouts_hide_lower_layers_only(tmp_path: Path, store: Store) -> None:
+    """Wherever among a layer's own entries they stand: image-spec, layer.md, "Whiteouts"."""
+    lower = archive(
+        *(directory(name) for name in ("before", "after", "whole", "whole/below", "kept")),
+        *(entry(f"{name}/lower") for name in ("before", "after", "whole/below", "kept")),
+        entry("file", data=b"lower"),
+        symlink("link", "kept"),
+    )
+    upper = archive(
+        entry("before/.wh..wh..opq"),
+        entry("before/upper"),
+        entry("after/upper"),
+        entry("after/.wh..wh..opq"),
+        entry("whole/below/upper"),
+        entry("whole/.wh..wh..opq"),
+        entry("file", data=b"upper"),
+        entry(".wh.file"),
+        entry("link/upper"),
+        entry("kept/.wh.lower"),
+        entry(".wh.link"),
+        hardlink("linked", "file"),
+    )
+    write_layout(tmp_path / "image", lower, upper)
+    tree = store.layer_tree(pull(str(tmp_path / "image"), store=store).digest)
+    found = {
+        os.path.relpath(os.path.join(place, name), tree)
+        for place, below, files in os.walk(tree)
+        for name in files
+    }
+    assert found == {
+        *("before/upper", "after/upper", "whole/below/upper", "kept/upper", "file", "linked"),
+    }
+    assert Path(tree, "file").read_bytes() == b"upper"
+    assert os.path.samefile(Path(tree, "file"), Path(tree, "linked"))
+
+
+def test_a_directory_keeps_the_time_that_its_layer_gave_it(tmp_path: Path, store: Store) -> None:
+    lower = archive(
+        directory("d"), directory("d/below"), entry("d/gone"), symlink("link", "d/below")
+    )
+    upper = archive(
+        entry("d/new"),
+        entry("d/.wh.gone"),
+        entry("d/made/on/the/way"),
+        entry("link/through"),
+        entry("link/.wh..wh..opq"),
+    )
+    write_layout(tmp_path / "image", lower, upper)
+    tree = store.layer_tree(pull(str(tmp_path / "image"), store=store).digest)
+    assert sorted(os.listdir(f"{tree}/d")) == ["below", "made", "new"]
+    assert {os.stat(f"{tree}/{name}").st_mtime for name in ("d", "d/below")} == {1_000_000_000}
+
+
+def _saved(place: Path, config: object, layers: object) -> None:
+    """What `docker save` writes, but for these names."""
+    layer = archive(entry("x", data=b"1"))
+    place.mkdir()
+    (place / "layer.tar").write_bytes(layer)
+    (place / "config.json").write_bytes(configuration(layer))
+    (place / "manifest.json").write_text(json.dumps([{"Config": config, "Layers": layers}]))
+
+
+@pytest.mark.parametrize(
+    ("config", "layers", "said"),
+    [
+        ("/etc/passwd", ["layer.tar"], "it leads out of it"),
+        ("../outside/canary", ["layer.tar"], "it leads out of it"),
+        ("config.json", ["a/../../outside/canary"], "has no file"),
+        ("config.json", ["out/canary"], "a symlink leads out of it"),
+        ("config.json", ["up/outside/canary"], "it leads out of it"),
+        ("config.json", ["circle"], "or in circles"),
+        ("config.json", ["pipe"], "no ordinary file"),
+        ("config.json", ["."], "no ordinary file"),
+        ("config.json", [""], "no ordinary file"),
+        ("config.json", ["nul\0"], "has no file"),
+        ("config.json", ["n" * 5000], "has no file"),
+        ("config.json", [], "no list of 1 to 256 layers"),
+        ("config.json", "layer.tar", "no list of 1 to 256 layers"),
+        ("config.json", [5], "something other than files"),
+        (None, ["layer.tar"], "something other than files"),
+        ("config.json", ["layer.tar"] * 2, "has 2 layers, and a configuration of 1"),
+        ("layer.tar", ["layer.tar"], "no JSON"),
+        ("config.json", ["config.json"], "is not a tar archive"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_a_saved_image_that_names_what_it_should_not(
+    kind: str,
+    config: object,
+    layers: object,
+    said: str,
+    tmp_path: Path,
+    store: Store,
+    canary: Path,
+) -> None:
+    place = tmp_path / "image"
+    _saved(place, config, layers)
+    (place / "out").symlink_to(canary.parent)
+    (place / "up").symlink_to("..")
+    (place / "circle").symlink_to("circle")
+    os.mkfifo(place / "pipe")
+    path = place
+    if kind == "archive":
+        path = tmp_path / "image.tar"
+        with tarfile.open(path, "w") as tar:
+            tar.add(place, ".")
+    assert said in refusal(store, path)
+    assert is_empty(store)
+    assert sings(canary)
+
+
+def test_a_saved_image_whose_links_stay_inside(tmp_path: Path, store: Store) -> None:
+    """Docker writes such links where two images share a layer."""
+    place = tmp_path / "image"
+    _saved(place, "config.json", ["a/layer.tar"])
+    (place / "a").mkdir()
+    (place / "a/layer.tar").symlink_to("../b/../layer.tar")
+    (place / "b").mkdir()
+    egg = pull(str(place), store=store)
+    assert Path(store.layer_tree(egg.digest), "x").read_bytes() == b"1"
+
+
+def test_another_programs_manifest_json_makes_no_image(tmp_path: Path, store: Store) -> None:
+    for number, content in enumerate([b"{}", b"[]", b"[1]", b"[" * 10**6, b"[{}]", b"\xff"]):
+        place = tmp_path / f"tree-{number}"
+        place.mkdir()
+        (place / "manifest.json").write_bytes(content)
+        egg = pull(str(place), store=store)
+        assert os.listdir(store.layer_tree(egg.digest)) == ["manifest.json"]

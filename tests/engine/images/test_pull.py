@@ -20,7 +20,7 @@ import pytest
 
 from engine.errors import BadRequest, NoSuchEgg, ProcchiError, PullFailed
 from engine.idmap import IdMap, for_this_user
-from engine.images import download, pull
+from engine.images import pull, web
 from engine.images.store import Store
 from engine.model import Progress
 from tests.engine.images.conftest import Server
@@ -49,7 +49,7 @@ def egg_file(content: bytes, served: Path) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other without a pause."""
-    monkeypatch.setattr(download, "_PAUSE", 0.0)
+    monkeypatch.setattr(web, "PAUSE", 0.0)
 
 
 # From files
@@ -157,7 +157,10 @@ def test_bad_names(name: str, egg_file: Path, store: Store, nothing_is_left: Non
 @pytest.mark.parametrize(
     "reference",
     [
-        "nosuchegg",
+        "NoSuchEgg",
+        "no:such:egg",
+        "egg@sha256:12",
+        "nosuchegg.tar.xz",
         "./nosuchfile.tar",
         "/no/such/directory/x.tar",
         "ftp://example.org/x.tar",
@@ -183,7 +186,7 @@ def test_what_is_no_file(tmp_path: Path, store: Store, nothing_is_left: None) ->
         listening.bind(str(tmp_path / "socket"))
         for name, said in {
             "pipe": "no ordinary file",
-            "directory": "is a directory",
+            "directory": "is an empty folder",
             "empty": "is empty",
             "socket": "cannot be read",
         }.items():
@@ -441,7 +444,7 @@ def test_a_server_that_falls_silent(
     impatient: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(download, "_TIMEOUTS", (1.0, 0.2))
+    monkeypatch.setattr(web, "TIMEOUTS", (1.0, 0.2))
     with pytest.raises(PullFailed, match="tried 4 times"):
         pull(server.url("stuck/egg.tar.gz"), store=store)
 

@@ -1,0 +1,225 @@
+"""Images that lie in a directory: OCI image layouts, and what `docker save` writes.
+
+An archive of either is unpacked first, as any other, and then is such a directory. Nothing in it
+is trusted: its files are opened without leaving it, whatever a symlink says, and its documents
+are read like a registry's.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import PullFailed
+from engine.images import manifest
+from engine.images.manifest import Configuration, Descriptor, Document, Platform
+from engine.images.saying import about
+from engine.images.saying import shown as shown_value
+
+_BLOCK = 1 << 20
+_MOST_LINKS = 40
+"""On one path, as for the kernel (path_resolution(7))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image whose configuration is at hand, and whose layers can be brought."""
+
+    configuration: Configuration
+    size: int
+    """Bytes that bringing its layers takes, compressed as they are."""
+    layers: Callable[[], Any]
+    """A context manager: open files of the layers, lowest first. Raises PullFailed."""
+
+
+def find(root: int, shown: str) -> Image | None:
+    """The image for this machine in the directory open at `root`, or None where there is none.
+
+    `shown` is what messages call it. Raises PullFailed.
+    """
+    with about(shown):
+        if _has(root, "oci-layout") and _has(root, "index.json"):
+            return _oci(root, shown)
+        if _has(root, "manifest.json") and _is_docker(saved := _read(root, "manifest.json")):
+            return _docker(root, shown, json.loads(saved))
+    return None
+
+
+def _oci(root: int, shown: str) -> Image:
+    """By image-layout.md of the OCI image specification."""
+    platform = manifest.this_platform()
+
+    def fetch(named: Descriptor) -> Document:
+        if named.size > manifest.LARGEST:
+            raise PullFailed(f"has a document of {named.size} bytes")
+        body = _read(root, _blob(named))
+        named.check(body)
+        return Document(named.media_type, body)
+
+    index = manifest.read_index(Document(manifest.INDEXES[0], _read(root, "index.json")))
+    found, chosen = manifest.find(fetch(_the_one(index, platform)), platform, fetch)
+    configuration = manifest.read_configuration(fetch(found.configuration).body)
+    configuration.check(len(found.layers), None if chosen else platform)
+
+    @contextmanager
+    def layers() -> Iterator[Sequence[int]]:
+        with ExitStack() as held:
+            with about(shown):
+                files = [_open(held, root, _blob(layer), layer) for layer in found.layers]
+            yield files
+
+    return Image(configuration, sum(layer.size for layer in found.layers), layers)
+
+
+def _the_one(index: Sequence[Descriptor], platform: Platform) -> Descriptor:
+    """The image that is meant where nobody said which. Raises PullFailed for several."""
+    fitting = {
+        one.digest: one for one in index if one.platform is None or one.platform[:2] == platform[:2]
+    }
+    if len(fitting) == 1:
+        return next(iter(fitting.values()))
+    if not index:
+        raise PullFailed("is an image layout that holds no image")
+    if not fitting:
+        return manifest.choose(index, platform)
+    names = ", ".join(one.name[:80] or one.digest for one in [*fitting.values()][:8])
+    raise PullFailed(f"holds {len(fitting)} images ({names}): take out the one that is wanted")
+
+
+def _blob(named: Descriptor) -> str:
+    return "blobs/" + named.digest.replace(":", "/")
+
+
+def _is_docker(saved: bytes) -> bool:
+    """Whether a manifest.json is of `docker save`, and not some program's own."""
+    try:
+        images = json.loads(saved)
+    except (ValueError, RecursionError):
+        return False
+    return (
+        isinstance(images, list)
+        and bool(images)
+        and all(isinstance(image, dict) and {"Config", "Layers"} <= set(image) for image in images)
+    )
+
+
+def _docker(root: int, shown: str, images: list[dict[str, Any]]) -> Image:
+    """By docker's image specification v1.2, "Combined Image JSON + Filesystem Changeset Format"."""
+    if len(images) > 1:
+        names = ", ".join(shown_value(image.get("RepoTags")) for image in images[:8])
+        raise PullFailed(f"holds {len(images)} images ({names}): save the one that is wanted")
+    (image,) = images
+    paths = image["Layers"]
+    if not isinstance(paths, list) or not 0 < len(paths) <= manifest.MOST_LAYERS:
+        raise PullFailed(f"has no list of 1 to {manifest.MOST_LAYERS} layers")
+    if not all(isinstance(path, str) for path in (image["Config"], *paths)):
+        raise PullFailed("has a manifest.json that names something other than files")
+    configuration = manifest.read_configuration(_read(root, image["Config"]))
+    configuration.check(len(paths), manifest.this_platform())
+
+    @contextmanager
+    def layers() -> Iterator[Sequence[int]]:
+        with ExitStack() as held:
+            with about(shown):
+                files = [_open(held, root, path) for path in paths]
+            yield files
+
+    # Their size is bounded already: they lie here as they are.
+    return Image(configuration, 0, layers)
+
+
+def _open(held: ExitStack, root: int, path: str, named: Descriptor | None = None) -> int:
+    """A layer's file, checked against its descriptor. It is closed with `held`."""
+    fd = _open_below(root, path)
+    held.callback(os.close, fd)
+    if named:
+        check_file(fd, named)
+    return fd
+
+
+def check_file(fd: int, named: Descriptor) -> None:
+    """Raises PullFailed where the file is not what the descriptor says."""
+    digest, size = hashlib.sha256(), 0
+    while block := os.pread(fd, _BLOCK, size):
+        digest.update(block)
+        size += len(block)
+    if size != named.size:
+        raise PullFailed(f"layer {named.digest} has {size} bytes, and {named.size} were promised")
+    if f"sha256:{digest.hexdigest()}" != named.digest:
+        raise PullFailed(f"layer {named.digest} has the digest sha256:{digest.hexdigest()}")
+
+
+def _has(root: int, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=root, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _read(root: int, path: str) -> bytes:
+    fd = _open_below(root, path)
+    with open(fd, "rb") as file:
+        body = file.read(manifest.LARGEST + 1)
+    if len(body) > manifest.LARGEST:
+        raise PullFailed(f"has a {path[:60]!r} of more than {manifest.LARGEST} bytes")
+    return body
+
+
+def _open_below(root: int, path: str) -> int:
+    """The regular file at `path`, its symlinks followed by their text, none out of `root`."""
+    try:
+        way = _resolved(root, path)
+        fd = os.dup(root)
+        for part in way[:-1]:
+            try:
+                # Whoever owns the directory may have put a link there since.
+                flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                below = os.open(part, flags, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = below
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            file = os.open(way[-1] if way else ".", flags, dir_fd=fd)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise PullFailed(f"has no file {path[:80]!r}, which it names: {why}") from None
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise PullFailed(f"names {path[:80]!r}, which is no ordinary file")
+    return file
+
+
+def _resolved(root: int, path: str) -> list[str]:
+    """The parts of `path` without symlinks. Raises OSError where it leads out of `root`."""
+    parts, way, links = path.split("/")[::-1], list[str](), 0
+    if path.startswith("/"):
+        raise OSError(errno.EXDEV, "it leads out of it")
+    while parts:
+        part = parts.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not way:
+                raise OSError(errno.EXDEV, "it leads out of it")
+            way.pop()
+            continue
+        here = "/".join([*way, part])
+        if not stat.S_ISLNK(os.stat(here, dir_fd=root, follow_symlinks=False).st_mode):
+            way.append(part)
+            continue
+        target = os.readlink(here, dir_fd=root)
+        links += 1
+        if target.startswith("/") or links > _MOST_LINKS:
+            raise OSError(errno.EXDEV, "a symlink leads out of it, or in circles")
+        parts += target.split("/")[::-1]
+    return way

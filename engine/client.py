@@ -35,8 +35,9 @@ def pull(
     `reference` is `home` (cooked from this machine, no network), the path of a tarball, a
     `docker save` archive, an OCI layout or a folder, an `http(s)` or `file` URL, or an image in
     a registry (`debian:bookworm-slim`, `localhost:5000/name@sha256:…`). `name` is what it will be
-    called (else after the reference); `sha256` the hexadecimal digest that the file must have. `progress` is called from this thread, twice
-    a second at least; what it raises cancels the pull. Raises NoSuchEgg, PullFailed, BadRequest.
+    called (else after the reference), `sha256` the hexadecimal digest that the file must have.
+    `progress` is called from this thread, twice a second at least; what it raises cancels the
+    pull. Raises NoSuchEgg, PullFailed, BadRequest.
     """
     if _is_path(reference):
         reference = os.path.abspath(reference)  # the nest has a working directory of its own

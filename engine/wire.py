@@ -27,7 +27,7 @@ PROTOCOL = 1
 MOST_DESCRIPTORS = 4
 LONGEST_REQUEST = 1 << 20
 """Bytes. The kernel takes less than this as a command and its environment (MAX_ARG_STRLEN)."""
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 
 def encode(message: Message) -> bytes:
@@ -167,17 +167,22 @@ def _start(at: Places) -> None:
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=environment,
-        cwd="/",
-        start_new_session=True,
-        check=False,
-        timeout=START_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise NestUnreachable(
+            f"the nest did not start within {START_SECONDS:.0f} s: see {at.log}"
+        ) from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise NestUnreachable(f"the nest did not start: {said[-1]}")

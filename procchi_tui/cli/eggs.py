@@ -21,8 +21,9 @@ from procchi_tui.cli import text, words
 def pull(egg: str, name: str | None, sha256: str | None) -> None:
     """Fetch an egg (an image: a root filesystem) into the store.
 
-    EGG is `home` (cooked from this machine's own shell and tools, no network needed), a
-    tarball's path, or an http(s) or file URL of one.
+    EGG is `home` (cooked from this machine's own shell and tools, no network needed), the path
+    of a tarball, `docker save` archive, OCI layout or folder, an http(s) or file URL, or an
+    image in a registry (debian:bookworm-slim, localhost:5000/name).
     """
     if sys.stderr.isatty():
         found = _pull_with_a_bar(egg, name, sha256)

@@ -21,6 +21,8 @@ from engine.steps import StepFailed
 
 IDLE_SECONDS = 0.02
 """How long the nest waits before it lays a house ahead, in case more is asked of it."""
+KEPT_SECONDS = 60.0
+"""How long a house waits for somebody: its mount namespace keeps the host's file systems busy."""
 HATCH_SECONDS = 60.0
 """Longer than this, and something is stuck."""
 
@@ -95,6 +97,7 @@ class Hatchery:
         try:
             hatching.lay(house)
             self._laid = house
+            self._idle = keeper.loop.later(KEPT_SECONDS, self._clear)
         except StepFailed as error:
             keeper.complain(f"no house could be laid ahead: {error}")
             hatching.abandon(house)
@@ -106,7 +109,7 @@ class Hatchery:
 
 
 class Hatching:
-    """Hatching: from a client's wish to a pet that executes its command."""
+    """One hatching, from the record to the answer."""
 
     def __init__(
         self,

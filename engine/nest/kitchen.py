@@ -58,7 +58,7 @@ def feed(
 
 
 class Feeding:
-    """Feeding: from a client's wish to the end of the meal."""
+    """One meal, from the first clone to the end."""
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from engine.nest.hatchery import Hatchery
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
 from engine.nest.watching import Observatory, Watcher
+from engine.syswrap import close_all_but
 from engine.wire import LONGEST_REQUEST, MOST_DESCRIPTORS, PROTOCOL, Wire, encode
 
 LONGEST_BACKLOG = 64 << 20
@@ -151,8 +152,7 @@ def _pull_here(sock: socket.socket, keeper: Keeper, message: dict[str, Any]) -> 
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         mine = os.dup(sock.fileno())
-        os.closerange(3, mine)
-        os.closerange(mine + 1, 1 << 20)
+        close_all_but({mine})
         wire = Wire(socket.socket(fileno=mine))
         wire.sock.setblocking(True)
         try:

@@ -19,6 +19,9 @@ from typing import Any
 
 from engine import idmap
 from engine.cgroups import detect
+from engine.cgroups.advice import advice, logout, this_host
+from engine.cgroups.delegation import UNIT, in_a_scope
+from engine.cgroups.detection import mounted
 from engine.errors import ProcchiError
 from engine.model import GIB, Check, format_size
 from engine.places import places
@@ -45,6 +48,8 @@ def doctor() -> list[Check]:
         _mounts(attempts),
         _ids(),
         _cgroups(),
+        *_logout(),
+        *_ceiling(),
         _room(),
         _home_egg(),
     ]
@@ -149,18 +154,17 @@ def _ids() -> Check:
 
 
 def _cgroups() -> Check:
-    kind, enforced, why = _cgroup_facts()
+    try:
+        kind, enforced, why = _cgroup_facts()
+    except ProcchiError as error:
+        return Check("limits", False, f"no nest can tell: {error}", "mend that, and look again")
     loose = [limit for limit in ("memory", "cpu", "pids") if limit not in enforced]
     if not loose:
         return Check("limits", True, f"memory, cpu and pids are enforced ({why})")
     found = f"{', '.join(loose)} cannot be enforced ({why})"
     if os.geteuid() != 0:
-        return Check(
-            "limits",
-            False,
-            found,
-            "sudo ./run, or sudo procchi-tui where it is installed: root's nest has limits",
-        )
+        host = this_host(unified=_is_unified())
+        return Check("limits", False, found, advice(host, tuple(enforced)))
     if kind == "none":
         remedy = (
             "sudo mount -t cgroup2 none /sys/fs/cgroup; inside a container, start that with "
@@ -171,11 +175,50 @@ def _cgroups() -> Check:
     return Check("limits", False, found, remedy)
 
 
-def _cgroup_facts() -> tuple[str, list[str], str]:
-    """Kind, enforced limits, and why, from the nest that has them; by looking where none runs."""
+def _is_unified() -> bool:
+    """Whether cgroup v2 has the controllers."""
+    mount = mounted().unified
+    if mount is None:
+        return False
+    with open(f"{mount}/cgroup.controllers") as file:
+        return "memory" in file.read().split()
+
+
+def _logout() -> list[Check]:
+    """What becomes of the pets then, where a nest knows how it was started."""
     from engine.client import nest_status
 
+    if os.geteuid() == 0:
+        return []
+    delegated = UNIT in nest_status().get("cgroup", {}).get("why", "")
+    return [Check("logout", True, logout(delegated))]
+
+
+def _ceiling() -> list[Check]:
+    """What all pets together may use, if a nest is there to say."""
+    from engine.client import nest_status
+
+    ceiling = nest_status().get("ceiling")
+    if ceiling is None or not (ceiling["enforced"] or ceiling["why"]):
+        return []  # without control groups there is none, which the check of limits says
+    memory = format_size(ceiling["memory"]) if ceiling["memory"] else "unlimited"
+    cpu, pids = (ceiling[name] or "unlimited" for name in ("cpu", "pids"))
+    found = f"all pets together: {memory} of memory, CPUs: {cpu}, processes: {pids}"
+    if ceiling["why"]:
+        return [Check("ceiling", False, ceiling["why"], "choose another: procchi nest ceiling")]
+    return [Check("ceiling", True, found)]
+
+
+def _cgroup_facts() -> tuple[str, list[str], str]:
+    """Kind, enforced limits, and why, from the nest that has them; by looking where none runs.
+
+    Raises ProcchiError where a nest would have to start, and does not.
+    """
+    from engine.client import nest_status, start_nest
+
     status = nest_status()
+    if not status["running"] and in_a_scope([]):
+        status = start_nest()  # only a nest of its own can tell what it is given
     if status["running"]:
         facts = status["cgroup"]
         return facts["kind"], facts["enforced"], facts["why"]

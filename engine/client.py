@@ -6,6 +6,7 @@ import os
 import pathlib
 import selectors
 import socket
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +14,23 @@ from typing import Any, Literal
 
 from engine import wire
 from engine.errors import NestUnreachable, NoSuchEgg, ProcchiError
-from engine.model import Egg, Event, Limits, Meal, Pet, Progress, Readings, Snapshot, StepReport
+from engine.model import (
+    Details,
+    Egg,
+    EggDetails,
+    Event,
+    Freed,
+    Limits,
+    Meal,
+    Offer,
+    PastMeal,
+    Pet,
+    Progress,
+    Readings,
+    Snapshot,
+    StepReport,
+    Verdict,
+)
 from engine.places import places
 from engine.wire import Wire
 
@@ -21,6 +38,11 @@ Stream = Literal["stdout", "stderr"]
 
 HEARTBEAT_SECONDS = 0.5
 UNCHANGED = "unchanged"
+_PATHS = frozenset(
+    "DOCKER_CONFIG REGISTRY_AUTH_FILE SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE "
+    "CURL_CA_BUNDLE".split()
+)
+"""Environment variables that may name a file by a path from where we are."""
 
 
 def pull(
@@ -28,21 +50,37 @@ def pull(
     *,
     name: str | None = None,
     sha256: str | None = None,
+    platform: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Egg:
     """Fetch an egg into the store, and wait for it.
 
-    `reference` is `home` (cooked from this machine, no network), the path of a tarball, a
+    `reference` is `home` (cooked from this machine, no network), a name in the `catalogue`, the
+    path of a tarball, a
     `docker save` archive, an OCI layout or a folder, an `http(s)` or `file` URL, or an image in
     a registry (`debian:bookworm-slim`, `localhost:5000/name@sha256:…`). `name` is what it will be
-    called (else after the reference), `sha256` the hexadecimal digest that the file must have.
+    called (else after the reference), `sha256` the hexadecimal digest that the file must have,
+    `platform` (`linux/arm64`) which of an image's variants is wanted where not this machine's.
+    Logins, certificates and proxies are found by this process's environment and home directory;
+    its PROCCHI_BOUNDS (`size=128G entries=2000000 ratio=500`) is how much an egg may be.
     `progress` is called from this thread, twice a second at least; what it raises cancels the
     pull. Raises NoSuchEgg, PullFailed, BadRequest.
     """
-    if _is_path(reference):
-        reference = os.path.abspath(reference)  # the nest has a working directory of its own
+    from engine.images.words import made_whole  # late: most of a client's life goes without
+
+    reference = made_whole(reference)  # the nest has a working directory of its own
     with wire.connect() as connection:
-        connection.send({"op": "pull", "reference": reference, "name": name, "sha256": sha256})
+        connection.send(
+            {
+                "op": "pull",
+                "reference": reference,
+                "name": name,
+                "sha256": sha256,
+                "platform": platform,
+                "environment": _environment(),
+                "catalogue": _catalogue(),
+            }
+        )
         latest = Progress("resolving", 0, None)
         while True:
             while progress and not connection.wait(HEARTBEAT_SECONDS):
@@ -51,17 +89,38 @@ def pull(
                 break
             if "egg" in message:
                 return Egg.from_json(message["egg"])
-            latest = Progress(*message["progress"])
+            latest = Progress.from_json(message["progress"])
             if progress:
                 progress(latest)
     raise NestUnreachable(f"pulling {reference} ended without an answer: see {places().log}")
 
 
-def _is_path(reference: str) -> bool:
-    """Whether it means a file or folder; a folder called `debian` is meant by `./debian` only."""
-    if reference == "home" or "://" in reference:
-        return False
-    return os.path.isfile(reference) or ("/" in reference and os.path.exists(reference))
+def _environment() -> dict[str, str]:
+    """Of this process, good in any directory.
+
+    The nest was started by somebody else perhaps, elsewhere and long ago. Whose pull it is, their
+    logins, helpers, certificates, proxies and bounds count.
+    """
+    return {
+        key: os.path.abspath(value) if key in _PATHS and value else value
+        for key, value in os.environ.items()
+    }
+
+
+def catalogue() -> list[Offer]:
+    """What can be pulled by a short name: `pull("alpine")`.
+
+    First what the catalogue of the environment variable PROCCHI_CATALOGUE has (a path or a URL),
+    then what Procchi's own has besides. Raises BadRequest, NoSuchEgg or PullFailed where the
+    former cannot be had.
+    """
+    return [Offer(**offer) for offer in wire.request("catalogue", catalogue=_catalogue())["offers"]]
+
+
+def _catalogue() -> str | None:
+    """Of this process's environment: the nest has one of its own."""
+    place = os.environ.get("PROCCHI_CATALOGUE")
+    return os.path.abspath(place) if place and "://" not in place else place or None
 
 
 def eggs() -> list[Egg]:
@@ -69,9 +128,33 @@ def eggs() -> list[Egg]:
     return [Egg.from_json(egg) for egg in wire.request("eggs")["eggs"]]
 
 
+def egg(name: str) -> EggDetails:
+    """One egg, what it was made of, and who lives on it. Raises NoSuchEgg."""
+    return EggDetails.from_json(wire.request("egg", name=name)["egg"])
+
+
 def remove_egg(name: str) -> None:
     """Remove an egg. Raises NoSuchEgg, or ProcchiError while a pet or ghost lives on it."""
     wire.request("remove-egg", name=name)
+
+
+def verify_eggs(names: Sequence[str] = ()) -> list[Verdict]:
+    """Read the eggs called `names`, or all, and compare them with what was unpacked.
+
+    Of every file its content (by CRC-32), mode, owner, size, time and links, of every other entry
+    what it has of these. Raises NoSuchEgg.
+    """
+    found = wire.request("verify-eggs", names=list(names))["verdicts"]
+    return [Verdict(name, digest, n, tuple(lines), more) for name, digest, n, lines, more in found]
+
+
+def collect_garbage() -> Freed:
+    """Clear the store of what nobody needs.
+
+    Layers without egg and pet, what dead pulls left, and downloads; those not while a pull is
+    under way.
+    """
+    return Freed.from_json(wire.request("collect-garbage")["freed"])
 
 
 def hatch(
@@ -85,13 +168,24 @@ def hatch(
     environment: Mapping[str, str] | None = None,
     read_only: bool = False,
     chroot_only: bool = False,
+    entrypoint: Sequence[str] | None = None,
+    working_directory: str | None = None,
+    user: str | None = None,
+    stop_signal: str | None = None,
+    strict_limits: bool = False,
 ) -> Pet:
     """Build a pet from an egg, and return it once it executes its command.
 
-    Without a `command` it runs its egg's shell, reading from its mouth, until it is released.
+    What an image says of itself (Egg.config) holds where nothing else is given: `command` takes
+    the place of its command and is appended to its entrypoint, `environment` adds to its own.
+    `user` is `name`, `uid`, `name:group` or `uid:gid` of the egg's own, `stop_signal` what
+    `release` sends first, like `INT` or `SIGRTMIN+3`; a `working_directory` that is not there is
+    made. Where neither says a command, the pet runs its egg's shell, reading from its mouth,
+    until it is released.
     The egg `home` is pulled where it is not there. `chroot_only` leaves out pivot_root, to show
-    why chroot alone is no wall. Raises BadRequest, NameTaken, NoSuchEgg, HatchFailed,
-    CommandNotFound, CommandNotExecutable.
+    why chroot alone is no wall. With `strict_limits` a limit that this machine does not enforce
+    is a HatchFailed, and not only said (`Pet.enforced`). Raises BadRequest, NameTaken, NoSuchEgg,
+    HatchFailed, CommandNotFound, CommandNotExecutable.
     """
     wish = {
         "name": name,
@@ -103,6 +197,11 @@ def hatch(
         "environment": dict(environment or {}),
         "read_only": read_only,
         "chroot_only": chroot_only,
+        "strict_limits": strict_limits,
+        "entrypoint": None if entrypoint is None else list(entrypoint),
+        "working_directory": working_directory,
+        "user": user,
+        "stop_signal": stop_signal,
     }
     try:
         return Pet.from_json(wire.request("hatch", **wish)["pet"])
@@ -116,9 +215,13 @@ def hatch(
 class OpenMeal:
     """A command that runs in a pet."""
 
-    def __init__(self, connection: Wire, command: tuple[str, ...], terminal: int | None) -> None:
+    def __init__(
+        self, connection: Wire, command: tuple[str, ...], terminal: int | None, number: int
+    ) -> None:
         self._wire = connection
         self._command = command
+        self.number = number
+        """Which of the pet's meals it is: `care_log(name, meal=number)` tells how it began."""
         self.terminal = terminal
         """The near end of its terminal, where it has one; closed by `close`."""
 
@@ -132,6 +235,11 @@ class OpenMeal:
             self._wire.send({"signal": int(number)})
         except NestUnreachable:
             pass
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give its terminal another size; the command gets SIGWINCH (ioctl_tty(2), TIOCSWINSZ)."""
+        assert self.terminal is not None, "this meal has no terminal"
+        termios.tcsetwinsize(self.terminal, (rows, columns))
 
     def wait(self) -> Meal:
         """Until the command has ended. Raises NestUnreachable when the nest ends before it."""
@@ -164,12 +272,16 @@ def open_meal(
     stdio: tuple[int, int, int] = (0, 1, 2),
     terminal: bool = False,
     environment: Mapping[str, str] | None = None,
+    working_directory: str | None = None,
+    user: str | None = None,
 ) -> OpenMeal:
     """Start a command in a pet, and return as soon as it is executed.
 
     Its first three descriptors are `stdio`, this process's own, passed and not copied; with
-    `terminal` a new terminal in the pet, as large as the one that we read from. Raises
-    NoSuchPet, NotAwake, CommandNotFound, CommandNotExecutable, BadRequest.
+    `terminal` a new terminal in the pet, as large as the one that we read from. Environment,
+    working directory and user are the pet's own, but for what is given here.
+
+    Raises NoSuchPet, NotAwake, CommandNotFound, CommandNotExecutable, BadRequest.
     """
     connection = wire.connect()
     near, far = socket.socketpair() if terminal else (None, None)
@@ -179,20 +291,22 @@ def open_meal(
             "name": name,
             "command": list(command),
             "environment": dict(environment or {}),
+            "working_directory": working_directory,
+            "user": user,
             "terminal": terminal,
             "window": _window() if terminal else None,
         }
         connection.send(wish, [far.fileno()] if far else stdio)
         if far:
             far.close()
-        connection.answer()
+        number = int(connection.answer()["meal"])
         tty = None
         if near:
             _, received, _, _ = socket.recv_fds(near, 1, 1)
             if len(received) != 1 or not os.isatty(received[0]):
                 raise ProcchiError(f"{name} gave no terminal")
             tty = received[0]
-        return OpenMeal(connection, tuple(command), tty)
+        return OpenMeal(connection, tuple(command), tty, number)
     except BaseException:
         connection.close()
         raise
@@ -218,19 +332,28 @@ def feed(
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
     on_output: Callable[[Stream, bytes], None] | None = None,
+    working_directory: str | None = None,
+    user: str | None = None,
 ) -> Meal:
     """Run a command in a pet, wait for it, and return what it said.
 
     `stdin` is what it reads. `on_output` is called from this thread with each piece of output
-    as it comes. A command that ends by a signal has status 128 + its number. Raises as
-    `open_meal`.
+    as it comes. A command that ends by a signal has status 128 + its number. The rest is as in
+    `open_meal`, what it raises included.
     """
     pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
     (read_in, write_in), (read_out, write_out), (read_err, write_err) = pipes
     theirs = (read_in, write_out, write_err)
     kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
     try:
-        with open_meal(name, command, stdio=theirs, environment=environment) as meal:
+        with open_meal(
+            name,
+            command,
+            stdio=theirs,
+            environment=environment,
+            working_directory=working_directory,
+            user=user,
+        ) as meal:
             for fd in theirs:
                 os.close(fd)
             pipes = []
@@ -319,15 +442,33 @@ def look(name: str) -> Pet:
     return Pet.from_json(wire.request("look", name=name)["pet"])
 
 
-def care_log(name: str) -> list[StepReport]:
-    """What each step of a pet's hatching really did. Raises NoSuchPet."""
-    return [StepReport(*report) for report in wire.request("care", name=name)["hatch"]]
+def details(name: str) -> Details:
+    """All that the kernel tells of one pet, each number with the file it stands in.
+
+    A ghost has none. Raises NoSuchPet.
+    """
+    return Details.from_json(wire.request("details", name=name)["details"])
+
+
+def care_log(name: str, *, meal: int | None = None) -> list[StepReport]:
+    """What each step of a pet's hatching really did, or of the meal of that number.
+
+    Raises NoSuchPet, and BadRequest for a meal that is not among the last that are kept.
+    """
+    steps = wire.request("care", name=name, meal=meal)["steps"]
+    return [StepReport(*report) for report in steps]
+
+
+def meals(name: str) -> list[PastMeal]:
+    """A pet's last meals, oldest first, those under way included. Raises NoSuchPet."""
+    return [PastMeal.from_json(meal) for meal in wire.request("meals", name=name)["meals"]]
 
 
 def log_path(name: str) -> pathlib.Path:
-    """Where a pet's output goes: what its PID 1 writes. The file is bounded, oldest lines first.
+    """Where a pet's output goes: what its PID 1 writes. Read it with `Log`.
 
-    Raises NoSuchPet.
+    The file is bounded on disk: the oldest lines give way to a hole, which a plain read shows as
+    zeroes. Raises NoSuchPet.
     """
     wire.request("look", name=name)
     return pathlib.Path(places().pets, name, "log")
@@ -349,13 +490,15 @@ def diet(
     memory: int | str | None = UNCHANGED,
     cpu: float | str | None = UNCHANGED,
     pids: int | str | None = UNCHANGED,
+    memory_high: int | str | None = UNCHANGED,
+    swap: int | str | None = UNCHANGED,
 ) -> Pet:
     """Change a living pet's limits, as Limits takes them; what is not given stays as it is.
 
-    Raises BadRequest, NoSuchPet, NotAwake for a ghost, and ProcchiError where the kernel refuses:
-    memory in use cannot always be taken away.
+    All of it, or nothing where the kernel refuses. Raises BadRequest, NoSuchPet, NotAwake for a
+    ghost, and ProcchiError with the kernel's reason: memory in use cannot always be taken away.
     """
-    changes = {"memory": memory, "cpu": cpu, "pids": pids}
+    changes = {"memory": memory, "cpu": cpu, "pids": pids, "memory_high": memory_high, "swap": swap}
     given = {key: value for key, value in changes.items() if value != UNCHANGED}
     return Pet.from_json(wire.request("diet", name=name, limits=given)["pet"])
 
@@ -431,6 +574,39 @@ def nest_status() -> dict[str, Any]:
             return connection.answer()
     except NestUnreachable:
         return {"running": False, "home": places().data}
+
+
+def ceiling(
+    *,
+    memory: int | str | None = UNCHANGED,
+    cpu: float | str | None = UNCHANGED,
+    pids: int | str | None = UNCHANGED,
+) -> dict[str, Any]:
+    """What all pets together may use; what is given is changed, now and from now on.
+
+    Each is an amount as Limits takes it, a share of the host (`75%`), `unlimited`, or `default`.
+    The answer has `memory` (bytes), `cpu` (cores), `pids`, None where unlimited; `chosen`, the
+    words; and `enforced`. Raises BadRequest, and ProcchiError where the kernel refuses.
+    """
+    changes = {"memory": memory, "cpu": cpu, "pids": pids}
+    given = {
+        key: "unlimited" if value is None else str(value)
+        for key, value in changes.items()
+        if value != UNCHANGED
+    }
+    answer: dict[str, Any] = wire.request("ceiling", changes=given)["ceiling"]
+    return answer
+
+
+def thresholds(**changes: float | str) -> dict[str, Any]:
+    """Where the moods begin and end, by the names that engine.moods.Thresholds documents.
+
+    What is given is changed, now and from now on: a number, `0.9:0.85` for where a mood begins
+    and where it ends, or `default`. Raises BadRequest.
+    """
+    given = {name: str(value) for name, value in changes.items()}
+    answer: dict[str, Any] = wire.request("moods", changes=given)["thresholds"]
+    return answer
 
 
 def start_nest() -> dict[str, Any]:

@@ -16,10 +16,12 @@ import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine import users
 from engine.cgroups import Group
 from engine.handover import (
     CAPABILITIES,
     ENVIRONMENT,
+    enter,
     execvpe,
     leave_keys_behind,
     run_to_execve,
@@ -27,6 +29,7 @@ from engine.handover import (
 )
 from engine.idmap import Child, IdMap, become_root
 from engine.model import StepReport
+from engine.seccomp import PROGRAM
 from engine.steps import Reporter, Step, step
 from engine.syswrap import (
     CLONE,
@@ -38,7 +41,9 @@ from engine.syswrap import (
     capset,
     chroot,
     clone3,
+    close_all_but,
     prctl,
+    seccomp,
     setns,
     write_file,
 )
@@ -66,11 +71,17 @@ class Table:
     """Where the terminal's other end is sent to."""
     window: tuple[int, int] = (0, 0)
     """Rows and columns of that terminal: a command may ask before the caller could set them."""
+    working_directory: str = ""
+    user: str = ""
+    """Who executes the command, as users.find takes it; empty for the pet's root."""
+    rlimits: Mapping[str, int] = field(default_factory=dict)
 
     own_pids: int | None = None
     """The nest's own pid namespace, where it may lend its children another and come home."""
     root: int = -1
     joiner: Child = NOBODY
+    lives_at: str = ENVIRONMENT["HOME"]
+    """The home directory of who executes the command."""
     reporter: Reporter | None = None
     reports: list[StepReport] = field(default_factory=list)
 
@@ -168,20 +179,20 @@ def clone_eater(table: Table) -> None:
 
 
 @step(
-    STEPS, "session", "pet", "setsid(2), dup2(2), close_range(2), ioctl(2)",
+    STEPS, "session", "pet", "setsid(2), dup2(2), close_range(2), setrlimit(2), ioctl(2)",
     "A session of its own, with the caller's descriptors or a terminal of the pet's own.",
 )  # fmt: skip
 def start_session(table: Table) -> None:
     assert table.reporter
     if table.stdio:
-        settle(table.stdio, {table.reporter.pipe})
+        settle(table.stdio, {table.reporter.pipe}, table.rlimits)
         return
     assert table.terminal
     ours, theirs = _open_terminal()
     size = struct.pack("4H", *table.window, 0, 0)
     call("ioctl", fcntl.ioctl, ours, termios.TIOCSWINSZ, size, args=f"{ours}, TIOCSWINSZ")
     socket.send_fds(table.terminal, [b"t"], [ours])
-    settle((theirs, theirs, theirs), {table.reporter.pipe})
+    settle((theirs, theirs, theirs), {table.reporter.pipe}, table.rlimits)
     call("ioctl", fcntl.ioctl, 0, termios.TIOCSCTTY, 0, args="0, TIOCSCTTY")
 
 
@@ -197,6 +208,14 @@ def _open_terminal() -> tuple[int, int]:
 
 
 @step(
+    STEPS, "working directory", "pet", "chdir(2)",
+    "The pet's own unless another one was asked for; it must be there.",
+)  # fmt: skip
+def enter_directory(table: Table) -> None:
+    enter(table.working_directory, make=False)
+
+
+@step(
     STEPS, "drop privileges", "pet", "prctl(2), capset(2)",
     "The same bounds as the pet's own PID 1: a meal is no way around them.",
 )  # fmt: skip
@@ -207,12 +226,34 @@ def drop_privileges(table: Table) -> None:
 
 
 @step(
+    STEPS, "user", "pet", "fchown(2), setgroups(2), setresgid(2), setresuid(2)",
+    "The pet's own unless another one was asked for: no meal is root where the pet is not.",
+)  # fmt: skip
+def become_user(table: Table) -> None:
+    if not table.user:
+        return
+    user = users.find(table.user, table.idmap)
+    if table.terminal:  # it belongs to who works at it
+        call("fchown", os.fchown, 0, user.uid, -1)
+    users.become(user, table.idmap)
+    table.lives_at = user.home
+
+
+@step(
+    STEPS, "seccomp filter", "pet", "prctl(2)",
+    "The same system calls are refused to a meal as to its pet.",
+)  # fmt: skip
+def filter_calls(_: Table) -> None:
+    seccomp(PROGRAM)
+
+
+@step(
     STEPS, "execve", "pet", "execve(2)",
     "The command itself.",
 )  # fmt: skip
 def execute(table: Table) -> None:
     assert table.reporter
-    environment = {**ENVIRONMENT, **table.environment}
+    environment = {**ENVIRONMENT, "HOME": table.lives_at, **table.environment}
     execvpe(table.command, environment, table.reporter, STEPS[-1].why)
 
 
@@ -223,9 +264,17 @@ def feed(table: Table, report: int) -> None:
     the pet's pid namespace a second one, which the pipe names. Raises StepFailed where even the
     clone is refused.
     """
-    table.group.doors()  # opened here once, not by each child anew
     (first, *others) = STEPS
     table.reports.append(first.run(table))
     if table.joiner.pid == 0:
         table.reporter = Reporter(report)
+        # At once: frozen on its way into a pet that falls asleep, it would hold the nest's own
+        # socket and lock, and no other nest could take a dead one's place.
+        close_all_but(_needed(table, report))
         run_to_execve(others, table, table.reporter)
+
+
+def _needed(table: Table, report: int) -> set[int]:
+    """The descriptors that the steps of a meal work with."""
+    ends = {table.terminal.fileno()} if table.terminal else set()
+    return {report, table.pidfd, *ends, *(table.stdio or ()), *table.group.doors().values()}

@@ -91,12 +91,15 @@ def leave_keys_behind() -> None:
             raise
 
 
-def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
+def settle(
+    stdio: tuple[int, int, int], kept: set[int], rlimits: Mapping[str, int] | None = None
+) -> None:
     """Start a session with `stdio`, and no other descriptor but those `kept` until execve.
 
     Python's own settings are undone: an ignored signal stays ignored over execve, and the nest's
     raised descriptor limit would break programs that close "all" of them. No core is dumped: the
-    host would run its handler for it.
+    host would run its handler for it. `rlimits` are those that stand in for limits which nobody
+    enforces here (Cgroups.rlimits).
     """
     call("setsid", os.setsid)
     for target, source in enumerate(stdio):
@@ -108,6 +111,28 @@ def settle(stdio: tuple[int, int, int], kept: set[int]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name, value in (rlimits or {}).items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        _, hard = resource.getrlimit(kind)
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        call("setrlimit", resource.setrlimit, kind, (most, most), args=f"RLIMIT_{name}, {most}")
+
+
+def enter(directory: str, make: bool) -> None:
+    """chdir(2) to `directory` in the pet, made first where it is not there and `make` says so.
+
+    Called once no descriptor of the host's is left: a path through /proc/self/fd led out of runc's
+    containers (CVE-2024-21626). Raises OSError, also where it leads outside all the same.
+    """
+    path = os.path.join("/", directory)
+    try:
+        if make and not os.path.isdir(path):
+            call("mkdir", os.makedirs, path, 0o755, True, args=f'"{path}", 0755')
+        call("chdir", os.chdir, path)
+        os.getcwd()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise OSError(error.errno, f"its working directory {path!r}: {why}") from error
 
 
 def run_to_execve(steps: Iterable[Step[AnyHouse]], house: AnyHouse, reporter: Reporter) -> NoReturn:

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import NoReturn
 
+from engine import users
 from engine.cgroups import Cgroups, Group
 from engine.handover import (
     CAPABILITIES,
     ENVIRONMENT,
+    enter,
     execvpe,
     leave_keys_behind,
     run_to_execve,
@@ -32,6 +34,7 @@ from engine.handover import (
 )
 from engine.idmap import Child, Gate, IdMap, become_root
 from engine.model import MIB, Limits, StepReport
+from engine.seccomp import PROGRAM
 from engine.steps import Reporter, Step, step
 from engine.syswrap import (
     CLONE,
@@ -52,6 +55,7 @@ from engine.syswrap import (
     mount_setattr,
     pivot_root,
     prctl,
+    seccomp,
     sethostname,
     umount2,
     unshare,
@@ -84,6 +88,10 @@ class Plan:
     environment: dict[str, str]
     read_only: bool = False
     chroot_only: bool = False
+    working_directory: str = ""
+    user: str = ""
+    """Who executes the command, as users.find takes it; empty for the pet's root."""
+    rlimits: dict[str, int] = field(default_factory=dict)
 
     def to_line(self) -> bytes:
         """The plan as one line."""
@@ -111,6 +119,8 @@ class House:
     reporter: Reporter | None = None
     stdio: tuple[int, int, int] = (-1, -1, -1)
     """The pet's first three descriptors: its mouth, and twice its log."""
+    lives_at: str = ENVIRONMENT["HOME"]
+    """The home directory of who executes the command."""
     told: int = -1
     """The nest's end of the pipe through which the pet's side tells what it did."""
     reports: list[StepReport] = field(default_factory=list)
@@ -228,7 +238,7 @@ def join_group(house: House) -> None:
 
 
 @step(
-    STEPS, "become root", "pet", "open(2), setgroups(2), setresgid(2), setresuid(2)",
+    STEPS, "become root", "pet", "open(2), fchmod(2), setgroups(2), setresgid(2), setresuid(2)",
     "What only the nest's user can reach is opened first; then the process takes id 0 of its own "
     "namespace.",
 )  # fmt: skip
@@ -244,6 +254,8 @@ def take_root(house: House) -> None:
     shown = f'"{home}/log", O_WRONLY|O_CREAT|O_APPEND|O_CLOEXEC, 0600'
     log = call("open", os.open, f"{home}/log", flags, 0o600, args=shown)
     house.stdio = (mouth, log, log)
+    for fd in (mouth, log):  # so that /dev/stdin and /dev/stdout open anew, whoever it becomes
+        call("fchmod", os.fchmod, fd, 0o666, args=f"{fd}, 0666")
     os.chdir(f"{home}/upper")
     become_root(house.idmap)
 
@@ -253,15 +265,11 @@ def take_root(house: House) -> None:
     "An overlay shows the egg below and the pet's own writes above, as one tree.",
 )  # fmt: skip
 def mount_root(house: House) -> None:
-    # Mounted over its own upper directory, which nobody needs to see by that name any more.
+    # Mounted over its own upper directory, which nobody needs to see by that name any more. One
+    # that is to be read only becomes so at *masks*: places to mount on may have to be made first.
     lower = ":".join(reversed(house.its.layers))
-    if not house.its.read_only:
-        options = f"lowerdir={lower},upperdir=.,workdir=../work,userxattr"
-        mount("overlay", ".", "overlay", 0, options)
-    elif len(house.its.layers) > 1:
-        mount("overlay", ".", "overlay", 0, f"lowerdir={lower},userxattr")
-    else:
-        mount(house.its.layers[0], ".", None, MS.BIND)
+    options = f"lowerdir={lower},upperdir=.,workdir=../work,userxattr"
+    mount("overlay", ".", "overlay", 0, options)
     call("chdir", os.chdir, "../upper")  # into what is mounted there now
 
 
@@ -385,7 +393,16 @@ def set_hostname(house: House) -> None:
 def start_session(house: House) -> None:
     assert house.reporter
     assert house.gate
-    settle(house.stdio, {house.reporter.pipe, *house.gate.fds})
+    settle(house.stdio, {house.reporter.pipe, *house.gate.fds}, house.its.rlimits)
+
+
+@step(
+    STEPS, "working directory", "pet", "mkdir(2), chdir(2)",
+    "Where its command begins; made where the egg lacks it, and inside, now that no descriptor of "
+    "the host's could lead out.",
+)  # fmt: skip
+def enter_directory(house: House) -> None:
+    enter(house.its.working_directory, make=True)
 
 
 @step(
@@ -399,11 +416,32 @@ def drop_capabilities(house: House) -> None:
 
 
 @step(
+    STEPS, "user", "pet", "setgroups(2), setresgid(2), setresuid(2)",
+    "Most images want an ordinary user of their own: whoever leaves id 0 leaves all capabilities.",
+)  # fmt: skip
+def become_user(house: House) -> None:
+    if not house.its.user:
+        return
+    user = users.find(house.its.user, house.idmap)
+    users.become(user, house.idmap)
+    house.lives_at = user.home
+
+
+@step(
     STEPS, "no new privileges", "pet", "prctl(2)",
     "From here on no execve gives more than the process has, set-uid files included.",
 )  # fmt: skip
 def forbid_new_privileges(house: House) -> None:
     prctl(PR.SET_NO_NEW_PRIVS, 1)
+
+
+@step(
+    STEPS, "seccomp filter", "pet", "prctl(2)",
+    "Some system calls are open to anybody and not divided by any namespace: keyrings, BPF, "
+    "io_uring, user namespaces of its own. No pet needs them, and the kernel refuses it them.",
+)  # fmt: skip
+def filter_calls(_: House) -> None:
+    seccomp(PROGRAM)
 
 
 @step(
@@ -422,7 +460,8 @@ def wait_for_record(house: House) -> None:
 def execute(house: House) -> None:
     assert house.reporter
     command = house.its.command or [next(filter(_executable, SHELLS), SHELLS[0])]
-    environment = {**ENVIRONMENT, "HOSTNAME": house.its.hostname, **house.its.environment}
+    own = {"HOME": house.lives_at, "HOSTNAME": house.its.hostname}
+    environment = {**ENVIRONMENT, **own, **house.its.environment}
     execvpe(command, environment, house.reporter, STEPS[-1].why)
 
 

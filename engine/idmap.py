@@ -20,6 +20,8 @@ ROOT_BASE = 1_900_000_000
 """The host id of a pet's root under root's nest: beyond every range that UIDS-GIDS.md of systemd
 assigns to somebody (its last ends at 1879048191), below the sign bit that old tools trip over."""
 RANGE = 65536
+HELPER_SECONDS = 10
+"""The nest waits for newuidmap, and so does everybody who asks it for something."""
 
 
 class Extent(NamedTuple):
@@ -136,7 +138,14 @@ def _lines(extents: tuple[Extent, ...]) -> str:
 def _run_helper(command: list[str]) -> None:
     import subprocess  # late: root's nest does without
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=HELPER_SECONDS
+        )
+    except subprocess.TimeoutExpired:  # it asks whatever nsswitch.conf names, a network perhaps
+        raise UnsupportedSystem(
+            f"{command[0]} did not end within {HELPER_SECONDS} s: see `subid` in /etc/nsswitch.conf"
+        ) from None
     if done.returncode:
         said = done.stderr.strip() or f"status {done.returncode}"
         raise UnsupportedSystem(

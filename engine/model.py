@@ -6,7 +6,6 @@ nest and its clients. Nothing here reads a file or makes a system call.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,26 +13,23 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import BadRequest
+from engine.limits import GIB as GIB  # noqa: PLC0414 (they belong to the model, for all others)
+from engine.limits import KIB as KIB  # noqa: PLC0414
+from engine.limits import MIB as MIB  # noqa: PLC0414
+from engine.limits import Limits as Limits  # noqa: PLC0414
+from engine.limits import format_size as format_size  # noqa: PLC0414
+from engine.limits import parse_size as parse_size  # noqa: PLC0414
 
 Json = dict[str, Any]
 Status = Literal["alive", "asleep", "ghost"]
 
-KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
-_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
-
-SMALLEST_MEMORY = 4 * MIB
-"""Bytes. Below this the kernel kills the pet before it can execute its first command."""
-LARGEST_MEMORY = (1 << 63) - 1
-"""Bytes: what a cgroup's memory files can hold (a signed 64-bit number)."""
-SMALLEST_CPU = 0.001
-"""Cores. The kernel wants a quota of at least 1 ms in a period of at most 1 s."""
-LARGEST_CPU = 1024.0
-LARGEST_PIDS = 1 << 22
-"""PID_MAX_LIMIT of a 64-bit kernel (proc_sys_kernel(5))."""
-
 NAME_RULE = "a letter or digit, then at most 62 letters, digits, '.', '_' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can name a pet or an egg."""
+    return bool(_NAME.fullmatch(text))
 
 
 def check_name(name: str, what: str = "name") -> str:
@@ -41,105 +37,10 @@ def check_name(name: str, what: str = "name") -> str:
 
     Raises BadRequest otherwise.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         shown = repr(name if len(name) <= 40 else name[:40] + "…")
         raise BadRequest(f"{what} {shown} cannot be used: use {NAME_RULE}")
     return name
-
-
-def parse_size(text: str | int, what: str = "size") -> int:
-    """Bytes from `50M`, `1.5GiB`, `4096` (units are powers of 1024, as docker and podman).
-
-    Raises BadRequest when it is not a size.
-    """
-    match = _SIZE.fullmatch(str(text).strip())
-    if not match or isinstance(text, bool):
-        raise BadRequest(f"{what} {str(text)[:40]!r} is not a size: write it like 50M or 1G")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def format_size(size: float) -> str:
-    """`size` bytes in a few characters: 512B, 1.5K, 50M, 1.2G (powers of 1024)."""
-    units = iter("BKMGT")
-    unit = next(units)
-    while size >= 1024 and unit != "T":
-        size, unit = size / 1024, next(units)
-    digits = f"{size:.1f}" if size < 10 and unit != "B" else f"{size:.0f}"
-    return digits.removesuffix(".0") + unit
-
-
-def _unlimited(value: object) -> bool:
-    return value is None or (
-        isinstance(value, str) and value.strip().lower() in {"unlimited", "max", "none"}
-    )
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class Limits:
-    """A pet's diet: what it may use at most. None means unlimited."""
-
-    memory: int | None
-    """Bytes of memory, page cache included; no swap on top (memory.max, cgroups(7))."""
-    cpu: float | None
-    """Cores: 0.5 is half of one CPU's time (cpu.max)."""
-    pids: int | None
-    """Processes and threads alive at once (pids.max)."""
-
-    def __init__(
-        self,
-        memory: int | str | None = "50M",
-        cpu: float | str | None = 0.5,
-        pids: int | str | None = 64,
-    ) -> None:
-        """Check each limit; raises BadRequest for what no kernel could enforce."""
-        object.__setattr__(self, "memory", _memory(memory))
-        object.__setattr__(self, "cpu", _cpu(cpu))
-        object.__setattr__(self, "pids", _pids(pids))
-
-    def to_json(self) -> Json:
-        """The three limits by name."""
-        return {"memory": self.memory, "cpu": self.cpu, "pids": self.pids}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Limits:
-        """The inverse of `to_json`; keys it does not know are ignored."""
-        return cls(**{key: data[key] for key in ("memory", "cpu", "pids") if key in data})
-
-
-def _memory(value: int | str | None) -> int | None:
-    if value is None or _unlimited(value):
-        return None
-    size = parse_size(value, "memory limit")
-    if not SMALLEST_MEMORY <= size <= LARGEST_MEMORY:
-        bounds = f"{format_size(SMALLEST_MEMORY)} to {LARGEST_MEMORY} bytes, or unlimited"
-        raise BadRequest(f"memory limit {value!r} cannot be enforced: choose {bounds}")
-    return size
-
-
-def _cpu(value: float | str | None) -> float | None:
-    if value is None or _unlimited(value):
-        return None
-    try:
-        cores = float(value)
-    except ValueError:
-        raise BadRequest(
-            f"CPU limit {str(value)[:40]!r} is not a number of cores: write it like 0.5 or 2"
-        ) from None
-    if not (math.isfinite(cores) and SMALLEST_CPU <= cores <= LARGEST_CPU):
-        bounds = f"{SMALLEST_CPU} to {LARGEST_CPU:.0f} cores, or unlimited"
-        raise BadRequest(f"CPU limit {value!r} cannot be enforced: choose {bounds}")
-    return cores
-
-
-def _pids(value: int | str | None) -> int | None:
-    if value is None or _unlimited(value):
-        return None
-    text = str(value).strip()
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= LARGEST_PIDS:
-        raise BadRequest(
-            f"pids limit {text[:40]!r} cannot be enforced: choose 1 to {LARGEST_PIDS}, or unlimited"
-        )
-    return int(text)
 
 
 class Readings(NamedTuple):
@@ -169,10 +70,54 @@ class Readings(NamedTuple):
     """Forks refused by the pids limit so far (pids.events max)."""
     oom_kills: int | None = None
     """Processes killed by the OOM killer so far (memory.events oom_kill; v1 memory.oom_control)."""
+    memory_cache: int | None = None
+    """Bytes of `memory` that are cached files, which the kernel takes back before anything else
+    (memory.stat inactive_file). Asked for only while memory is near its limit."""
+    memory_pressure: float | None = None
+    """Percent of the last ten seconds in which a task waited for memory (memory.pressure some
+    avg10, cgroup v2). Asked for only while memory is near its limit."""
 
     def to_json(self) -> Json:
         """Every reading by name."""
         return self._asdict()
+
+
+class Fact(NamedTuple):
+    """One number of the kernel's, and where it stands."""
+
+    value: int | float | None
+    """None: no limit is set (the kernel's `max`)."""
+    unit: str
+    """`bytes`, `usec`, `count`, `percent` or `cores`."""
+    file: str
+    """As the kernel's documents name it: `memory.stat anon`."""
+    path: str = ""
+    """The file on this host, to be looked at with cat(1); empty where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """All that the kernel tells of one pet, read when it was asked for."""
+
+    pet: str
+    at: float
+    """Seconds on CLOCK_MONOTONIC."""
+    facts: Mapping[str, Fact]
+    """By name, the same names for every kind of control group. What this kernel does not give is
+    not there; of a ghost there is nothing. `memory_…`: `anonymous`, `file`, `kernel`, `limit`,
+    …; `swap`; `cpu_…`; `throttled`; `pids_…`; `…_pressure_some` and `…_full` (PSI, of the last ten
+    seconds); `io_read_bytes`, `io_written_bytes`; `net_received_bytes`, `net_sent_bytes`."""
+
+    def to_json(self) -> Json:
+        """Each fact by name, as an object of its fields."""
+        facts = {name: fact._asdict() for name, fact in self.facts.items()}
+        return {"pet": self.pet, "at": self.at, "facts": facts}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Details:
+        """The inverse of `to_json`."""
+        facts = {name: Fact(**fact) for name, fact in data["facts"].items()}
+        return cls(data["pet"], data["at"], facts)
 
 
 class Mood(NamedTuple):
@@ -203,6 +148,12 @@ class Egg:
     """What an image wants to be run with: `entrypoint` and `command` (lists), `environment` (a
     mapping), `working_directory`, `user` and `stop_signal` (text, empty where the image does not
     say). Empty for a root filesystem that came as no image."""
+    platform: str = ""
+    """What its image, or the catalogue, says it runs on, as `linux/arm64`; empty where neither
+    says."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """The `sha256` and the `platform` that it was asked for with: to be said again with its
+    source."""
 
     def to_json(self) -> Json:
         """The egg as `procchi eggs --json` lists it."""
@@ -215,6 +166,8 @@ class Egg:
             "layers": list(self.layers),
             "left_out": dict(self.left_out),
             "config": dict(self.config),
+            "platform": self.platform,
+            "pins": dict(self.pins),
         }
 
     @classmethod
@@ -229,7 +182,138 @@ class Egg:
             layers=tuple(data["layers"]),
             left_out=data.get("left_out", {}),
             config=data.get("config", {}),
+            platform=data.get("platform", ""),
+            pins=data.get("pins", {}),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EggDetails:
+    """An egg, what it was made of, and who lives on it."""
+
+    egg: Egg
+    parts: tuple[tuple[str, int], ...]
+    """Its image's layers, lowest first, or its one archive: the digest of each uncompressed
+    (diff id), and the bytes that it had as it came."""
+    entries: int
+    """Files, directories and links that were unpacked."""
+    pets: tuple[str, ...]
+    """Pets and ghosts that hatched from it."""
+
+    def to_json(self) -> Json:
+        """The egg as `procchi eggs show --json` has it."""
+        return self.egg.to_json() | {
+            "parts": [{"digest": digest, "size": size} for digest, size in self.parts],
+            "entries": self.entries,
+            "pets": list(self.pets),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EggDetails:
+        """The inverse of `to_json`."""
+        parts = tuple((part["digest"], part["size"]) for part in data["parts"])
+        return cls(Egg.from_json(data), parts, data["entries"], tuple(data["pets"]))
+
+
+class Verdict(NamedTuple):
+    """What came of verifying an egg."""
+
+    name: str
+    digest: str
+    entries: int
+    """How many were compared."""
+    damage: tuple[str, ...]
+    """A line for each file that is not what was unpacked; empty where all is well."""
+    more: int = 0
+    """How many damaged files are not named."""
+
+    def to_json(self) -> Json:
+        """Every field by name, and whether all is well."""
+        return self._asdict() | {"ok": not self.damage}
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What was cleared away: how many of each kind, and their bytes."""
+
+    layers: tuple[int, int] = (0, 0)
+    """That no egg and no pet needs any more."""
+    unfinished: tuple[int, int] = (0, 0)
+    """What dead pulls were unpacking."""
+    downloads: tuple[int, int] = (0, 0)
+    """Whole ones that may have been of use again, and beginnings."""
+    pulling: bool = False
+    """A pull is under way, and so downloads were left alone."""
+
+    def __add__(self, other: Freed) -> Freed:
+        """Both together."""
+        return Freed(
+            _sum(self.layers, other.layers),
+            _sum(self.unfinished, other.unfinished),
+            _sum(self.downloads, other.downloads),
+            self.pulling or other.pulling,
+        )
+
+    @property
+    def kinds(self) -> dict[str, tuple[int, int]]:
+        """How many, and their bytes, by kind."""
+        return {
+            "layers": self.layers,
+            "unfinished": self.unfinished,
+            "downloads": self.downloads,
+        }
+
+    def to_json(self) -> Json:
+        """Each kind with its count and bytes, and all bytes."""
+        each = {kind: {"count": count, "bytes": size} for kind, (count, size) in self.kinds.items()}
+        total = sum(size for _, size in self.kinds.values())
+        return {**each, "bytes": total, "pulling": self.pulling}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Freed:
+        """The inverse of `to_json`."""
+        layers, unfinished, downloads = (
+            (int(data[kind]["count"]), int(data[kind]["bytes"]))
+            for kind in ("layers", "unfinished", "downloads")
+        )
+        return cls(layers, unfinished, downloads, data["pulling"])
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
+
+
+class Offer(NamedTuple):
+    """An egg that the catalogue has under a short name."""
+
+    name: str
+    source: str
+    """Where it comes from: a reference, a URL or a path; a branch of Alpine's where `alpine`."""
+    about: str = ""
+    """One sentence."""
+    size: int | None = None
+    """Bytes to fetch, about; None where the catalogue does not say."""
+    sha256: str | None = None
+    """Hexadecimal, as `pull` takes it."""
+    alpine: bool = False
+    """Whether Alpine's own release index says the file and its digest."""
+
+    def to_json(self) -> Json:
+        """Every field by name."""
+        return self._asdict()
+
+
+class LayerProgress(NamedTuple):
+    """How far one layer of an image has come."""
+
+    digest: str
+    """What tells it from the others: `sha256:…` of the layer as it was packed."""
+    state: str
+    """`waiting`, `downloading`, `checking`, `here` (fetched, or there already), `unpacking` or
+    `unpacked`."""
+    done: int
+    """Bytes, of the layer as it was packed."""
+    total: int
 
 
 class Progress(NamedTuple):
@@ -241,6 +325,14 @@ class Progress(NamedTuple):
     """Bytes (files, when cooking)."""
     total: int | None
     """The same unit; None while nobody knows."""
+    layers: tuple[LayerProgress, ...] = ()
+    """An image's layers, lowest first, while they are fetched and unpacked."""
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> Progress:
+        """What it was before it travelled as a list."""
+        stage, done, total, layers = data
+        return cls(stage, done, total, tuple(LayerProgress(*layer) for layer in layers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +352,49 @@ class Meal:
 
 
 @dataclass(frozen=True, slots=True)
+class PastMeal:
+    """A meal as the nest remembers it. What it put out is the caller's, and is not kept."""
+
+    number: int
+    """Counted from 1, in the order in which a pet was fed."""
+    command: tuple[str, ...]
+    """Very long ones are cut."""
+    at: datetime
+    """When it began, UTC."""
+    exit_code: int | None = None
+    """None while it is running, and where no nest was there to see its end."""
+    duration: float | None = None
+    """Seconds."""
+    oom_killed: bool = False
+    running: bool = False
+
+    def to_json(self) -> Json:
+        """Every field by name."""
+        return {
+            "number": self.number,
+            "command": list(self.command),
+            "at": self.at.isoformat(),
+            "exit_code": self.exit_code,
+            "duration": self.duration,
+            "oom_killed": self.oom_killed,
+            "running": self.running,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PastMeal:
+        """The inverse of `to_json`; keys it does not know are ignored."""
+        return cls(
+            number=data["number"],
+            command=tuple(data["command"]),
+            at=datetime.fromisoformat(data["at"]),
+            exit_code=data.get("exit_code"),
+            duration=data.get("duration"),
+            oom_killed=data.get("oom_killed", False),
+            running=data.get("running", False),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Epitaph:
     """How a ghost died."""
 
@@ -271,6 +406,8 @@ class Epitaph:
     """As a shell gives it; None when the kernel no longer tells."""
     oom_killed: bool = False
     last_readings: Readings | None = None
+    last_words: str = ""
+    """The end of its log, as the pet wrote it: make it harmless before a terminal gets it."""
 
     def to_json(self) -> Json:
         """Every field by name."""
@@ -280,6 +417,7 @@ class Epitaph:
             "exit_code": self.exit_code,
             "oom_killed": self.oom_killed,
             "last_readings": self.last_readings and list(self.last_readings),
+            "last_words": self.last_words,
         }
 
     @classmethod
@@ -292,6 +430,7 @@ class Epitaph:
             exit_code=data["exit_code"],
             oom_killed=data["oom_killed"],
             last_readings=Readings(*readings) if readings else None,
+            last_words=data.get("last_words", ""),
         )
 
 
@@ -321,6 +460,16 @@ class Pet:
     meals: int = 0
     """How many it has eaten."""
     epitaph: Epitaph | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of its PID 1 and of its meals, beside PATH, HOME, TERM and HOSTNAME."""
+    working_directory: str = ""
+    """Where its PID 1 and its meals begin; empty for `/`."""
+    user: str = ""
+    """Who they are, as it was asked for; empty for the pet's root."""
+    stop_signal: str = ""
+    """What asks its PID 1 to end; empty for SIGTERM."""
+    in_place: Mapping[str, str] = field(default_factory=dict)
+    """By limit that is not enforced: what each process is held to in its place, in words."""
 
     def to_json(self) -> Json:
         """The pet as `procchi pets --json` lists it."""
@@ -333,7 +482,8 @@ class Pet:
             "mood": self.mood,
             "reason": self.reason,
             "stage": self.stage,
-            "limits": self.limits.to_json() | {"enforced": list(self.enforced)},
+            "limits": self.limits.to_json()
+            | {"enforced": list(self.enforced), "in_place": dict(self.in_place)},
             "readings": self.readings.to_json() if self.readings else None,
             "command": list(self.command),
             "hostname": self.hostname,
@@ -341,6 +491,10 @@ class Pet:
             "read_only": self.read_only,
             "meals": self.meals,
             "epitaph": self.epitaph.to_json() if self.epitaph else None,
+            "environment": dict(self.environment),
+            "working_directory": self.working_directory,
+            "user": self.user,
+            "stop_signal": self.stop_signal,
         }
 
     @classmethod
@@ -357,6 +511,7 @@ class Pet:
             stage=data["stage"],
             limits=Limits.from_json(data["limits"]),
             enforced=tuple(data["limits"]["enforced"]),
+            in_place=data["limits"].get("in_place", {}),
             readings=Readings(**data["readings"]) if data["readings"] else None,
             command=tuple(data["command"]),
             hostname=data["hostname"],
@@ -364,6 +519,10 @@ class Pet:
             read_only=data["read_only"],
             meals=data["meals"],
             epitaph=Epitaph.from_json(data["epitaph"]) if data["epitaph"] else None,
+            environment=data.get("environment", {}),
+            working_directory=data.get("working_directory", ""),
+            user=data.get("user", ""),
+            stop_signal=data.get("stop_signal", ""),
         )
 
 
@@ -384,7 +543,8 @@ class Event:
     """Something that happened to a pet."""
 
     kind: str
-    """hatched, fed, meal-over, mood, oom, throttled, asleep, awake, died, adopted, released."""
+    """hatched, fed, meal-over, mood, limit (it ran into one), oom, throttled, asleep, awake, diet,
+    died, adopted, released."""
     pet: str
     at: datetime
     """UTC."""

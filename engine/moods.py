@@ -30,7 +30,9 @@ class Thresholds(NamedTuple):
     """Where the moods begin and end."""
 
     choking: Band = Band(0.98, 0.95)
-    """Share of the memory limit in use."""
+    """Share of the memory limit in use, cached files that can be taken back aside."""
+    pressure: Band = Band(20.0, 10.0)
+    """Percent of ten seconds in which a task waited for memory: choking, too."""
     queasy: Band = Band(0.90, 0.87)
     """Share of the memory limit in use."""
     full: Band = Band(0.75, 0.70)
@@ -75,8 +77,12 @@ class _Sight(NamedTuple):
     def earlier(self, seconds: float) -> Readings:
         """The newest reading more than `seconds` old; the oldest one where none is."""
         # A tuple of one float compares with a reading by its first field, `at`, alone.
-        index = bisect_left(self.history, (self.now.at - seconds,))
-        return self.history[index - 1 if index else 0]
+        at = self.now.at - seconds
+        index = bisect_left(self.history, (at,))
+        then = self.history[index - 1 if index else 0]
+        if 0 < index < len(self.history) and then[1:] == self.history[index][1:]:
+            return then._replace(at=at)  # nothing changed between the two, nor at that moment
+        return then
 
 
 # One function for each mood: the reason, or None where the mood does not fit. `held` tells that
@@ -94,6 +100,10 @@ def _asleep(sight: _Sight, held: bool) -> str | None:
 
 
 def _choking(sight: _Sight, held: bool) -> str | None:
+    waiting, memory = sight.now.memory_pressure, sight.now.memory
+    if waiting is not None and waiting >= sight.thresholds.pressure[held] and memory is not None:
+        seen = _memory_seen(sight, memory)
+        return f"it waits for memory; {sight.file('memory_pressure')}={waiting:.2f}; {seen}"
     return _memory(sight, sight.thresholds.choking[held])
 
 
@@ -109,7 +119,16 @@ def _memory(sight: _Sight, share: float) -> str | None:
     memory, limit = sight.now.memory, sight.limits.memory
     if memory is None or limit is None or memory < share * limit:
         return None
-    return _memory_seen(sight, memory)
+    cache = min(sight.now.memory_cache or 0, memory)
+    if not cache:
+        return _memory_seen(sight, memory)
+    needed = memory - cache
+    if needed < share * limit:
+        return None
+    return (
+        f"{sight.file('memory')} {memory} less {sight.file('memory_cache')} {cache}, "
+        f"{needed * 100 // limit} % of {format_size(limit)}"
+    )
 
 
 def _sick(sight: _Sight, held: bool) -> str | None:
@@ -171,7 +190,7 @@ def _busy(sight: _Sight, held: bool) -> str | None:
 
 def _hungry(sight: _Sight, held: bool) -> str | None:
     then, now, wanted = sight.earlier(sight.thresholds.hunger), sight.now, sight.thresholds
-    if then.cpu_usec is None or now.cpu_usec is None or now.at - then.at < wanted.hunger:
+    if then.cpu_usec is None or now.cpu_usec is None or now.at - then.at < wanted.hunger - 0.001:
         return None
     used = _growth(then.cpu_usec, now.cpu_usec)
     if used >= wanted.hungry[held]:
@@ -246,7 +265,7 @@ MOODS: tuple[Row, ...] = (
     ),
     Row(
         "choking",
-        "memory is at its limit: the kernel takes pages back, or kills next",
+        "memory is at its limit, cached files aside, or its tasks wait for it (memory.pressure)",
         "end what eats its memory, or raise its memory limit",
         _choking,
     ),

@@ -158,8 +158,10 @@ def _try(at: Places) -> Wire | None:
 
 
 def _start(at: Places) -> None:
-    """Start a nest, and return once it listens. A second one started meanwhile gives way."""
-    import subprocess
+    """Start a nest, and return once it listens. A second one started meanwhile gives way.
+
+    In a scope of its own, where a user's manager gives one; without, where it does not.
+    """
     import sys
 
     # -P: what lies in the working directory must not be imported by a nest that runs as root.
@@ -167,6 +169,21 @@ def _start(at: Places) -> None:
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    from engine.cgroups.delegation import in_a_scope, runtime_directory
+
+    if (asked := in_a_scope(command)) is not None:
+        environment["XDG_RUNTIME_DIR"] = runtime_directory()
+        if not (said := _run(asked, environment, at)):
+            return
+        command.append(f"systemd-run: {said}")  # for the nest to tell why it has no scope
+    if said := _run(command, environment, at):
+        raise NestUnreachable(f"the nest did not start: {said}")
+
+
+def _run(command: list[str], environment: dict[str, str], at: Places) -> str:
+    """Run what starts a nest, and return once that listens; otherwise what it said."""
+    import subprocess
+
     try:
         done = subprocess.run(
             command,
@@ -183,9 +200,10 @@ def _start(at: Places) -> None:
         raise NestUnreachable(
             f"the nest did not start within {START_SECONDS:.0f} s: see {at.log}"
         ) from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise NestUnreachable(f"the nest did not start: {said[-1]}")
+    if not done.returncode:
+        return ""
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else "it said nothing"
 
 
 def request(op: str, **arguments: Any) -> Message:

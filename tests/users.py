@@ -80,11 +80,11 @@ def _copy_project(library: pathlib.Path) -> str:
     """
     project = pathlib.Path(__file__).parents[1]
     library.mkdir()
-    for name in ("engine", "procchi_tui", "assets"):
+    for name in ("engine", "procchi_tui", "assets", "tests"):
         shutil.copytree(project / name, library / name)
     packages = pathlib.Path(next(p for p in site.getsitepackages() if "site-packages" in p))
     for path in packages.iterdir():
-        if path.name not in {"engine", "procchi_tui", "assets", "__pycache__"}:
+        if path.name not in {"engine", "procchi_tui", "assets", "tests", "__pycache__"}:
             (library / path.name).symlink_to(path) if _open(path) else _copy(path, library)
     if _open(pathlib.Path(sys.executable).resolve()):
         return str(pathlib.Path(sys.executable).resolve())

@@ -7,7 +7,7 @@
 - none: no control groups; what processes use is read from /proc, and nothing is enforced.
 """
 
-from engine.cgroups.detection import detect
-from engine.cgroups.group import Cgroups, Group
+from engine.cgroups.detection import detect, find_again
+from engine.cgroups.group import Cgroups, Group, in_place
 
-__all__ = ["Cgroups", "Group", "detect"]
+__all__ = ["Cgroups", "Group", "detect", "find_again", "in_place"]

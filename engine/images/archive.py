@@ -9,41 +9,24 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine import confined
 from engine.errors import PullFailed
 from engine.idmap import IdMap
 from engine.images.blocks import Blocks, OverBudget
+from engine.images.bounds import MORE, Bounds
 from engine.images.extract import Extractor, Owners
+from engine.images.ledger import record
 from engine.images.tar import entries
-from engine.images.walking import walk
-from engine.model import GIB, MIB, Progress, format_size
+from engine.images.walking import size_of_files
+from engine.model import GIB, LayerProgress, Progress, format_size
 from engine.syswrap import CAP, PR, capset, prctl
 
 _CAPABILITIES = (CAP.CHOWN, CAP.DAC_OVERRIDE, CAP.FOWNER, CAP.FSETID)
 """To write every file of the tree, give it away, and set its mode and times."""
 _ADDRESS_SPACE = 4 * GIB
 _TICK = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much an archive may unpack to, before it counts as a bomb."""
-
-    size: int = 64 * GIB
-    """Bytes: of the uncompressed archive, and of its files with their holes."""
-    entries: int = 1_000_000
-    ratio: int = 200
-    """Uncompressed bytes for each compressed one. Distributions have 3 to 6; gzip of nothing but
-    zeros 1030, xz and zstd much more."""
-    harmless: int = 256 * MIB
-    """Bytes that are unpacked whatever the ratio: some small images are mostly zeros."""
-
-    def budget(self, compressed: int) -> int:
-        """Bytes that an archive of `compressed` bytes may unpack to."""
-        return min(self.size, max(self.harmless, self.ratio * compressed))
 
 
 class Packed(NamedTuple):
@@ -53,6 +36,8 @@ class Packed(NamedTuple):
     """A regular file: plain tar, or one compressed with gzip, xz, bzip2 or zstd."""
     diff_id: str | None = None
     """`sha256:…` that the uncompressed archive must have, where somebody has said it."""
+    name: str = ""
+    """What progress calls it."""
 
 
 class Unpacked(NamedTuple):
@@ -85,11 +70,18 @@ def unpack(
     *,
     bounds: Bounds,
     progress: Callable[[Progress], None],
+    ledger: int,
     keep: tuple[int, ...] = (),
 ) -> Unpacked:
     """Unpack the archive open at `archive`, as `unpack_layers` does."""
     return unpack_layers(
-        [Packed(archive)], directory, idmap, bounds=bounds, progress=progress, keep=keep
+        [Packed(archive)],
+        directory,
+        idmap,
+        bounds=bounds,
+        progress=progress,
+        ledger=ledger,
+        keep=keep,
     )
 
 
@@ -100,11 +92,13 @@ def unpack_layers(
     *,
     bounds: Bounds,
     progress: Callable[[Progress], None],
+    ledger: int,
     keep: tuple[int, ...] = (),
 ) -> Unpacked:
     """Unpack `layers`, lowest first, into the empty `directory`, under `idmap`.
 
-    How they are compressed is told by content. `keep` are descriptors that the child holds on
+    How they are compressed is told by content. What the tree holds is written to the file open
+    at `ledger`. `keep` are descriptors that the child holds on
     to, so that a lock lasts as long as the work does. Raises PullFailed, its text without the
     archive's name; what was unpacked so far stays in `directory`. The caller must have one
     thread only.
@@ -116,19 +110,19 @@ def unpack_layers(
         sum(extent.length for extent in idmap.uids), sum(extent.length for extent in idmap.gids)
     )
     archives = [layer.fd for layer in layers]
-    with _watched(archives, sum(sizes), progress):
+    with _watched(layers, sizes, progress):
         result = confined.run(
-            lambda: _unpack_here(layers, sizes, bounds, owners),
+            lambda: _unpack_here(layers, sizes, bounds, owners, ledger),
             directory,
             idmap,
-            keep=(*archives, *keep),
+            keep=(*archives, ledger, *keep),
         )
     return Unpacked(*result)
 
 
 @contextmanager
 def _watched(
-    archives: Sequence[int], size: int, progress: Callable[[Progress], None]
+    layers: Sequence[Packed], sizes: Sequence[int], progress: Callable[[Progress], None]
 ) -> Iterator[None]:
     """Call `progress` ten times a second while the block runs.
 
@@ -137,8 +131,15 @@ def _watched(
     """
 
     def tick(*_: Any) -> None:
-        read = sum(os.lseek(archive, 0, os.SEEK_CUR) for archive in archives)
-        progress(Progress("unpacking", read, size))
+        tell([os.lseek(layer.fd, 0, os.SEEK_CUR) for layer in layers])
+
+    def tell(offsets: Sequence[int]) -> None:
+        each = tuple(
+            LayerProgress(layer.name, "unpacking" if done < size else "unpacked", done, size)
+            for layer, size, done in zip(layers, sizes, offsets, strict=True)
+            if layer.name
+        )
+        progress(Progress("unpacking", sum(offsets), sum(sizes), each))
 
     handler = signal.signal(signal.SIGALRM, tick)
     timer = signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
@@ -147,11 +148,11 @@ def _watched(
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
-    progress(Progress("unpacking", size, size))
+    tell(sizes)
 
 
 def _unpack_here(
-    layers: Sequence[Packed], sizes: Sequence[int], bounds: Bounds, owners: Owners
+    layers: Sequence[Packed], sizes: Sequence[int], bounds: Bounds, owners: Owners, ledger: int
 ) -> Unpacked:
     """Unpack into `/`. Runs in the confined child."""
     prctl(PR.SET_PDEATHSIG, signal.SIGKILL)
@@ -168,27 +169,9 @@ def _unpack_here(
             raise PullFailed(f"{which}{error}") from None
     if not tree.count:
         raise PullFailed("is an archive that holds nothing")
-    size = _size_of_files() if len(layers) > 1 else tree.size
+    size = size_of_files() if len(layers) > 1 else tree.size
+    record(ledger, tree.sums)
     return Unpacked(chain_id(tree.diff_ids), size, tree.count, dict(tree.left_out))
-
-
-def _size_of_files() -> int:
-    """Bytes of all files below `/`, which layers have hidden some of; each inode counts once."""
-    sizes = dict[int, int]()
-
-    def visit() -> list[bytes]:
-        directories = []
-        with os.scandir(b".") as found:
-            for entry in found:
-                if entry.is_dir(follow_symlinks=False):
-                    directories.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    sizes[entry.inode()] = entry.stat(follow_symlinks=False).st_size
-        return directories
-
-    os.chdir("/")
-    walk(visit)
-    return sum(sizes.values())
 
 
 class _Tree:
@@ -200,6 +183,8 @@ class _Tree:
         self.diff_ids: list[str] = []
         self.count = self.size = 0
         self.left_out: Counter[str] = Counter()
+        self.sums = dict[int, int]()
+        """Checksums of files, by inode number."""
 
     def put(self, layer: Packed, compressed: int) -> None:
         """Unpack one layer, of `compressed` bytes, over those before it."""
@@ -207,24 +192,33 @@ class _Tree:
         os.lseek(layer.fd, 0, os.SEEK_SET)  # the same layer may come twice
         try:
             blocks = Blocks(layer.fd, budget)
-            extractor = Extractor(blocks, self._owners, over=bool(self.diff_ids))
+            extractor = Extractor(blocks, self._owners, self.sums, over=bool(self.diff_ids))
             for entry in entries(blocks):
                 self.count += 1
                 self.size += entry.size
                 if self.count > self._bounds.entries:
                     most = self._bounds.entries
-                    raise PullFailed(f"is a bomb: it has more than {most} entries")
+                    raise PullFailed(
+                        f"is a bomb: it has more than {most} entries ({MORE}entries={2 * most})"
+                    )
                 if self.size > self._bounds.size:
                     raise OverBudget
                 extractor.make(entry)
             digest = blocks.digest()
             extractor.finish()
         except OverBudget:
-            most = min(budget, self._bounds.size)
-            raise PullFailed(f"is a bomb: it unpacks to more than {format_size(most)}") from None
+            raise PullFailed(self._bomb(budget)) from None
         except MemoryError:
             raise PullFailed("needs more memory to unpack than any honest archive does") from None
         if layer.diff_id not in (None, digest):
             raise PullFailed(f"unpacks to {digest}, and its image says {layer.diff_id}")
         self.diff_ids.append(digest)
         self.left_out += extractor.left_out
+
+    def _bomb(self, budget: int) -> str:
+        bounds = self._bounds
+        if budget < bounds.size and self.size <= bounds.size:
+            most, more = budget, f"ratio={10 * bounds.ratio}"
+        else:
+            most, more = bounds.size, f"size={format_size(2 * bounds.size)}"
+        return f"is a bomb: it unpacks to more than {format_size(most)} ({MORE}{more})"

@@ -149,6 +149,10 @@ class Blocks:
             self._chunk = memoryview(got)
         return self._chunk
 
+    def has_more(self) -> bool:
+        """Whether anything is left."""
+        return bool(self._next())
+
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes."""
         if size <= len(self._chunk):

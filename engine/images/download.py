@@ -20,10 +20,11 @@ import requests
 
 from engine.errors import NoSuchEgg, ProcchiError, PullFailed
 from engine.images import web
+from engine.images.bounds import MORE
 from engine.images.locks import locked
 from engine.images.saying import about
 from engine.images.web import TryAgain
-from engine.model import Progress
+from engine.model import Progress, format_size
 
 Ask = Callable[[Mapping[str, str]], AbstractContextManager[requests.Response]]
 """Asks for the file with these headers; its answer's body is not read yet."""
@@ -42,7 +43,9 @@ class Wanted(NamedTuple):
     """Hexadecimal. Where it is known, a download goes on even if the server gives no way to tell
     one version of the file from another: the whole will be checked."""
     size: int | None = None
-    """Bytes; no more are taken."""
+    """Bytes, where they are known: it has no more and no less."""
+    most: int | None = None
+    """Bytes that are taken where nobody knows how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,13 @@ def downloaded(
     A download that fails on the way leaves its beginning in `directory` for the next one.
     Raises NoSuchEgg or PullFailed.
     """
-    with requests.Session() as session:
+    with web.session() as session:
 
         @contextmanager
         def ask(headers: Mapping[str, str]) -> Iterator[requests.Response]:
             with session.get(url, headers=headers, stream=True, timeout=web.TIMEOUTS) as answer:
                 if not wanted.sha256:
-                    _check_way(answer, url)
+                    web.check_way(answer)
                 yield answer
 
         with fetched(ask, wanted, directory, progress) as path:
@@ -84,15 +87,7 @@ def downloaded(
             except ProcchiError:
                 drop(path)  # whatever is wrong with it will be wrong with it again
                 raise
-            drop(path)
-
-
-def _check_way(answer: requests.Response, url: str) -> None:
-    if url.startswith("https:") and not answer.url.startswith("https:"):
-        raise PullFailed(
-            "redirects to plain http, where anybody can change it: "
-            "give the file's digest with --sha256"
-        )
+            forget(path)
 
 
 @contextmanager
@@ -101,10 +96,14 @@ def fetched(
 ) -> Iterator[str]:
     """The path of what `ask` brings, whole, locked during the block; it stays in `directory`.
 
-    Raises NoSuchEgg or PullFailed.
+    Nothing is asked for where another pull has brought it while we waited for the lock. Raises
+    NoSuchEgg or PullFailed.
     """
-    path = os.path.join(directory, hashlib.sha256(wanted.key.encode()).hexdigest() + ".part")
+    path = path_of(wanted.key, directory)
     with locked(path, progress) as file:
+        if not os.fstat(file.fileno()).st_nlink:
+            yield f"/proc/self/fd/{file.fileno()}"
+            return
         try:
             _Download(ask, wanted, file, path + ".json", progress).run()
         except ProcchiError:
@@ -114,10 +113,29 @@ def fetched(
         yield path
 
 
+def path_of(key: str, directory: str) -> str:
+    """Where the file with this key is kept."""
+    return os.path.join(directory, hashlib.sha256(key.encode()).hexdigest() + ".part")
+
+
+def keep(path: str) -> None:
+    """It is whole, and what it should be: let it lie for whoever needs it next."""
+    os.utime(path)
+    with suppress(FileNotFoundError):
+        os.unlink(path + ".json")
+
+
 def drop(path: str) -> None:
-    """Forget what was fetched, or the beginning of it."""
+    """Forget what was fetched, or the beginning of it; nobody who waits for it may use it."""
+    with suppress(FileNotFoundError):
+        os.truncate(path, 0)
+    forget(path)
+
+
+def forget(path: str) -> None:
+    """Forget what was fetched; whoever has it open reads on."""
     for name in (path, path + ".json"):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError):  # or it has no name any more
             os.unlink(name)
 
 
@@ -160,6 +178,7 @@ class _Download:
             if self._wanted.size is not None and total not in (None, self._wanted.size):
                 self._start_over(_Note())
                 raise PullFailed(f"has {total} bytes, and {self._wanted.size} were promised")
+            self._check_most(total or 0)
             if total is None or self._size() < total:
                 self._receive(answer, total, patience)
 
@@ -203,10 +222,18 @@ class _Download:
             if self._wanted.size is not None and have > self._wanted.size:
                 self._start_over(_Note())
                 raise PullFailed(f"is more than the {self._wanted.size} bytes promised")
+            self._check_most(have)
             self._write(block)
             self._progress(Progress("downloading", have, total))
         if total is not None and have != total:
             raise TryAgain(f"ended after {have} of {total} bytes")
+
+    def _check_most(self, size: int) -> None:
+        most = self._wanted.most
+        if most is not None and size > most:
+            self._start_over(_Note())
+            more = f"{MORE}size={format_size(2 * most)}"
+            raise PullFailed(f"is a file of more than {format_size(most)} ({more})")
 
     def _write(self, block: bytes) -> None:
         rest = memoryview(block)

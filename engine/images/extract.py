@@ -5,10 +5,11 @@ and make the tree what other tools make of the same archive:
 
 - Names are taken below the root: a leading `/` is dropped, as every tar does, and a name with
   a `..` in it is refused, for no honest tar writes one.
-- A directory on the way to an entry may be a symlink (`bin -> usr/bin`): the kernel resolves it
-  inside the root. The entry itself never is followed: what stands there is replaced.
+- A directory on the way to an entry, or to a hard link's target, may be a symlink
+  (`bin -> usr/bin`): the kernel resolves it inside the root. The last part of a path never is
+  followed: what stands there is replaced, or linked to.
 - A symlink's target is text: stored, never looked at.
-- A hard link's target is an earlier entry of this archive, reached without following any link.
+- A hard link's target is an earlier entry.
 - A directory over a directory takes the new attributes; anything else is removed first.
 - An image's layers are unpacked into one tree, one over the other, and whiteouts remove what
   lower layers made. A directory for each layer, as an overlay takes them, could not hold a hard
@@ -32,6 +33,7 @@ from typing import TypeVar
 
 from engine.errors import PullFailed
 from engine.images.blocks import Blocks
+from engine.images.ledger import crc32
 from engine.images.removal import remove_contents
 from engine.images.tar import Entry, Kind
 from engine.images.whiteouts import Says, Upper, read
@@ -76,11 +78,15 @@ def _instead(ids: int) -> int:
 class Extractor:
     """Makes one archive's entries below `/`, one after the other.
 
-    `over` says that there are lower layers in the tree already.
+    `over` says that there are lower layers in the tree already. The checksums of files are put
+    into `sums`, by inode number: here they are still at hand.
     """
 
-    def __init__(self, blocks: Blocks, owners: Owners, over: bool = False) -> None:
+    def __init__(
+        self, blocks: Blocks, owners: Owners, sums: dict[int, int], over: bool = False
+    ) -> None:
         os.umask(0)
+        self._sums = sums
         self._blocks = blocks
         self._owners = owners
         self._left_out: Counter[str] = Counter()
@@ -188,15 +194,24 @@ class Extractor:
         mode = self._mode(entry)
         fd = self._replacing(parent, name, lambda: os.open(name, _NEW_FILE, mode, dir_fd=parent))
         try:
-            end = 0
+            end = crc = 0
+            sparse = False
             for offset, length in entry.extents:
                 if length and offset != end:
                     os.lseek(fd, offset, os.SEEK_SET)
+                    sparse = True
                 for piece in self._blocks.pieces(length):
                     _write(fd, piece)
+                    crc = crc32(piece, crc)
                 end = offset + length if length else end
             if end != entry.size:
                 os.ftruncate(fd, entry.size)
+                sparse = True
+            inode = os.fstat(fd).st_ino
+            if sparse:
+                self._sums.pop(inode, None)  # its holes count, too: it is read when all is done
+            else:
+                self._sums[inode] = crc
             self._blocks.skip(entry.padding)
             owner = self._owner(entry)
             if owner != (0, 0):
@@ -208,26 +223,23 @@ class Extractor:
     def _make_hardlink(self, entry: Entry, parent: int, name: bytes) -> None:
         place, _, target = _path(entry.link).rpartition(b"/")
         try:
-            source = _open_without_links(place)
+            source = self._directory(place, make=False)
             there = os.stat(target, dir_fd=source, follow_symlinks=False)
         except OSError:
             raise PullFailed(
                 f"entry {_shown(entry.name)} is a hard link to {_shown(entry.link)}, "
                 "which is no earlier entry of this archive"
             ) from None
-        try:
-            if stat.S_ISDIR(there.st_mode):
-                raise PullFailed(f"entry {_shown(entry.name)} is a hard link to a directory")
-            if not _is_same(parent, name, there):
-                self._replacing(
-                    parent,
-                    name,
-                    lambda: os.link(
-                        target, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
-                    ),
-                )
-        finally:
-            os.close(source)
+        if stat.S_ISDIR(there.st_mode):
+            raise PullFailed(f"entry {_shown(entry.name)} is a hard link to a directory")
+        if not _is_same(parent, name, there):
+            self._replacing(
+                parent,
+                name,
+                lambda: os.link(
+                    target, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
+                ),
+            )
 
     def _skip(self, entry: Entry) -> None:
         self._blocks.skip(sum(extent.length for extent in entry.extents) + entry.padding)
@@ -318,18 +330,6 @@ def _make_way(path: bytes) -> int:
                 os.mkdir(part, 0o755, dir_fd=fd)
                 os.utime(".", ns=(time, time), dir_fd=fd)  # what it was made in stays as it was
             below = os.open(part, os.O_PATH | _DIRECTORY, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = below
-    return fd
-
-
-def _open_without_links(path: bytes) -> int:
-    """A descriptor of the directory at `path`. Raises OSError where a link is on the way."""
-    fd = os.open("/", os.O_PATH | _DIRECTORY)
-    for part in filter(None, path.split(b"/")):
-        try:
-            below = os.open(part, os.O_PATH | os.O_NOFOLLOW | _DIRECTORY, dir_fd=fd)
         finally:
             os.close(fd)
         fd = below

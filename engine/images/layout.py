@@ -19,7 +19,8 @@ from typing import Any
 
 from engine.errors import PullFailed
 from engine.images import manifest
-from engine.images.manifest import Configuration, Descriptor, Document, Platform
+from engine.images.manifest import Configuration, Descriptor, Document
+from engine.images.platforms import Platform
 from engine.images.saying import about
 from engine.images.saying import shown as shown_value
 
@@ -35,26 +36,27 @@ class Image:
     configuration: Configuration
     size: int
     """Bytes that bringing its layers takes, compressed as they are."""
+    names: tuple[str, ...]
+    """What tells its layers apart, lowest first: digests."""
     layers: Callable[[], Any]
     """A context manager: open files of the layers, lowest first. Raises PullFailed."""
 
 
-def find(root: int, shown: str) -> Image | None:
-    """The image for this machine in the directory open at `root`, or None where there is none.
+def find(root: int, shown: str, platform: Platform) -> Image | None:
+    """The image for `platform` in the directory open at `root`, or None where there is none.
 
     `shown` is what messages call it. Raises PullFailed.
     """
     with about(shown):
         if _has(root, "oci-layout") and _has(root, "index.json"):
-            return _oci(root, shown)
+            return _oci(root, shown, platform)
         if _has(root, "manifest.json") and _is_docker(saved := _read(root, "manifest.json")):
-            return _docker(root, shown, json.loads(saved))
+            return _docker(root, shown, platform, json.loads(saved))
     return None
 
 
-def _oci(root: int, shown: str) -> Image:
+def _oci(root: int, shown: str, platform: Platform) -> Image:
     """By image-layout.md of the OCI image specification."""
-    platform = manifest.this_platform()
 
     def fetch(named: Descriptor) -> Document:
         if named.size > manifest.LARGEST:
@@ -75,7 +77,8 @@ def _oci(root: int, shown: str) -> Image:
                 files = [_open(held, root, _blob(layer), layer) for layer in found.layers]
             yield files
 
-    return Image(configuration, sum(layer.size for layer in found.layers), layers)
+    names = tuple(layer.digest for layer in found.layers)
+    return Image(configuration, sum(layer.size for layer in found.layers), names, layers)
 
 
 def _the_one(index: Sequence[Descriptor], platform: Platform) -> Descriptor:
@@ -110,7 +113,7 @@ def _is_docker(saved: bytes) -> bool:
     )
 
 
-def _docker(root: int, shown: str, images: list[dict[str, Any]]) -> Image:
+def _docker(root: int, shown: str, platform: Platform, images: list[dict[str, Any]]) -> Image:
     """By docker's image specification v1.2, "Combined Image JSON + Filesystem Changeset Format"."""
     if len(images) > 1:
         names = ", ".join(shown_value(image.get("RepoTags")) for image in images[:8])
@@ -122,7 +125,7 @@ def _docker(root: int, shown: str, images: list[dict[str, Any]]) -> Image:
     if not all(isinstance(path, str) for path in (image["Config"], *paths)):
         raise PullFailed("has a manifest.json that names something other than files")
     configuration = manifest.read_configuration(_read(root, image["Config"]))
-    configuration.check(len(paths), manifest.this_platform())
+    configuration.check(len(paths), platform)
 
     @contextmanager
     def layers() -> Iterator[Sequence[int]]:
@@ -132,7 +135,7 @@ def _docker(root: int, shown: str, images: list[dict[str, Any]]) -> Image:
             yield files
 
     # Their size is bounded already: they lie here as they are.
-    return Image(configuration, 0, layers)
+    return Image(configuration, 0, configuration.diff_ids, layers)
 
 
 def _open(held: ExitStack, root: int, path: str, named: Descriptor | None = None) -> int:

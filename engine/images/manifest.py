@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import PullFailed
+from engine.images.platforms import Platform
 from engine.images.saying import shown
 from engine.model import MIB
 
@@ -48,23 +48,6 @@ _FOREIGN = re.compile(
     r"application/vnd\.(oci\.image\.layer\.nondist|docker\.image\.rootfs\.foreign)"
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_ARCHITECTURES = {
-    **{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386"},
-    **{"ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64", "loongarch64": "loong64"},
-}
-_VARIANTS = {"arm64": ("v8", ""), "arm": ("v7", "v6", "v5", "")}
-_NO_VARIANT = ("", "v1")
-
-
-class Platform(NamedTuple):
-    """What an image runs on, in Go's words."""
-
-    os: str
-    architecture: str
-    variant: str = ""
-
-    def __str__(self) -> str:
-        return "/".join(filter(None, self))
 
 
 class Descriptor(NamedTuple):
@@ -115,20 +98,8 @@ class Configuration(NamedTuple):
         """
         if len(self.diff_ids) != layers:
             raise PullFailed(f"has {layers} layers, and a configuration of {len(self.diff_ids)}")
-        if platform and self.platform not in _runs_on(platform):
-            raise PullFailed(f"is for {self.platform}, and this machine is {platform}")
-
-
-def this_platform() -> Platform:
-    """What runs on this machine."""
-    machine = os.uname().machine
-    return Platform("linux", _ARCHITECTURES.get(machine, machine))
-
-
-def _runs_on(platform: Platform) -> list[Platform]:
-    """What this machine can run; variants are not told in a configuration that is read here."""
-    own = Platform(platform.os, platform.architecture)
-    return [own, Platform("linux", "386")] if platform.architecture == "amd64" else [own]
+        if platform and not platform.takes(self.platform):
+            raise PullFailed(f"is for {self.platform}, and {platform} is wanted")
 
 
 def check_digest(body: bytes, digest: str) -> None:
@@ -141,26 +112,35 @@ def check_digest(body: bytes, digest: str) -> None:
 def find(
     document: Document, platform: Platform, fetch: Callable[[Descriptor], Document]
 ) -> tuple[Manifest, bool]:
-    """The manifest for `platform` that `document` is, or leads to, and whether an index chose it.
+    """The manifest for `platform` that `document` is, or leads to, and whether an index says so.
 
     `fetch` brings what a descriptor names, checked. Raises PullFailed.
     """
-    for deep in range(_DEEPEST + 1):
+    said = False
+    for _ in range(_DEEPEST + 1):
         if document.media_type in MANIFESTS:
-            return _manifest(document), deep > 0
-        document = fetch(choose(read_index(document), platform))
+            return _manifest(document), said
+        chosen = choose(read_index(document), platform)
+        said = said or chosen.platform is not None
+        document = fetch(chosen)
     raise PullFailed(f"its index leads to an index, and so on, more than {_DEEPEST} times")
 
 
 def choose(among: Sequence[Descriptor], platform: Platform) -> Descriptor:
-    """The image for `platform`. Raises PullFailed, naming those that there are."""
-    for variant in _VARIANTS.get(platform.architecture, _NO_VARIANT):
+    """The image for `platform`, or the only one, of which nothing is said.
+
+    Raises PullFailed, naming those that there are.
+    """
+    for variant in platform.variants():
         for one in among:
-            if one.platform == platform._replace(variant=variant):
+            if one.platform == variant:
                 return one
+    unsaid = [one for one in among if one.platform is None]
+    if len(unsaid) == 1:
+        return unsaid[0]
     said = [str(one.platform) for one in among if one.platform and one.platform.os != "unknown"]
     there = f"there is {_some(said)}" if said else "it names no platform"
-    raise PullFailed(f"has no image for this machine, {platform}: {there}")
+    raise PullFailed(f"has no image for {platform}: {there}")
 
 
 def _some(names: Iterable[str]) -> str:

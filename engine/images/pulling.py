@@ -5,15 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import BadRequest, ProcchiError, PullFailed
-from engine.images.archive import Bounds, Packed, chain_id, unpack, unpack_layers
+from engine.images import catalogue
+from engine.images.archive import Packed, chain_id, unpack, unpack_layers
+from engine.images.bounds import MORE
 from engine.images.layout import Image, find
+from engine.images.platforms import this_platform
 from engine.images.saying import about
-from engine.images.sources import Archive, default_name, opened, without_password
+from engine.images.sources import Archive, opened
 from engine.images.store import Fresh, Layer, Store
+from engine.images.terms import Terms
+from engine.images.words import default_name, may_be_offered, without_password
 from engine.model import Egg, Progress, check_name, format_size, now
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})", re.ASCII)
@@ -23,22 +28,25 @@ def pull_into(
     store: Store,
     reference: str,
     name: str | None,
-    sha256: str | None,
-    progress: Callable[[Progress], None],
-    bounds: Bounds | None = None,
+    terms: Terms,
+    more: str | None = None,
 ) -> Egg:
-    """As engine.images.pull says."""
+    """As engine.images.pull says; `more` is the catalogue before our own."""
     try:
         egg_name = check_name(default_name(reference) if name is None else name, "egg name")
-        wanted = None if sha256 is None else _digits(sha256)
-        progress(Progress("resolving", 0, None))
+        if terms.sha256 is not None:
+            terms = terms._replace(sha256=_digits(terms.sha256))
+        terms.progress(Progress("resolving", 0, None))
         store.clean()
-        with opened(reference, store, wanted, progress) as found:
+        words = reference
+        if may_be_offered(reference) and (offer := catalogue.find(reference, more)):
+            words, listed, made_for = catalogue.resolve(offer, terms.platform)
+            terms = terms._replace(sha256=terms.sha256 or listed, made_for=made_for)
+        with store.downloading(), opened(words, store, terms) as found:
             source = without_password(reference)
-            bounds = bounds or Bounds()
             if isinstance(found, Archive):
-                return _keep(store, found, egg_name, source, progress, bounds)
-            return _keep_image(store, found, egg_name, source, progress, bounds)
+                return _keep(store, found, egg_name, source, terms)
+            return _keep_image(store, found, egg_name, source, terms)
     except ProcchiError as error:
         raise type(error)(_printable(str(error))) from None
     except OSError as error:
@@ -64,34 +72,46 @@ def _keep(
     archive: Archive,
     name: str,
     source: str,
-    progress: Callable[[Progress], None],
-    bounds: Bounds,
+    terms: Terms,
 ) -> Egg:
-    known = store.layer_of_archive(archive.sha256)
-    if known:
-        egg = _egg(name, known, source)
-        store.put(egg)
-        return egg
+    with store.only_one(f"sha256:{archive.sha256}", terms.progress):
+        if known := store.layer_of_archive(archive.sha256):
+            egg = _root_filesystem(name, known, source, terms)
+            store.put(egg)
+            return egg
+        return _keep_new(store, archive, name, source, terms)
+
+
+def _keep_new(
+    store: Store,
+    archive: Archive,
+    name: str,
+    source: str,
+    terms: Terms,
+) -> Egg:
     with store.staging() as staging:
-        with about(source):
+        with about(source), staging.ledger() as ledger:
             unpacked = unpack(
                 archive.fd,
                 staging.tree,
                 store.idmap,
-                bounds=bounds,
-                progress=progress,
+                bounds=terms.bounds,
+                progress=terms.progress,
+                ledger=ledger,
                 keep=(staging.lock,),
             )
         archive.check_unchanged()
         root = os.open(staging.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if image := find(root, source):
-                return _keep_image(store, image, name, source, progress, bounds)
+            if image := find(root, source, terms.platform):
+                return _keep_image(store, image, name, source, terms)
         finally:
             os.close(root)
-        progress(Progress("storing", 0, None))
-        layer = Layer(unpacked.digest, unpacked.size, unpacked.entries, dict(unpacked.left_out))
-        egg = _egg(name, layer, source)
+        terms.progress(Progress("storing", 0, None))
+        left_out = dict(unpacked.left_out)
+        parts = [(unpacked.digest, archive.seen.st_size)]
+        layer = Layer(unpacked.digest, unpacked.size, unpacked.entries, left_out, parts)
+        egg = _root_filesystem(name, layer, source, terms)
         store.put(egg, [Fresh(staging, layer, archive.sha256)])
     return egg
 
@@ -101,37 +121,55 @@ def _keep_image(
     image: Image,
     name: str,
     source: str,
-    progress: Callable[[Progress], None],
-    bounds: Bounds,
+    terms: Terms,
 ) -> Egg:
-    diff_ids = image.configuration.diff_ids
+    diff_ids, platform, wishes = image.configuration
     chain = chain_id(diff_ids)
-    wishes = image.configuration.wishes
-    with store.only_one(chain, progress):
+
+    def made(layer: Layer) -> Egg:
+        return _egg(name, layer, source, terms, str(platform), wishes)
+
+    with store.only_one(chain, terms.progress):
         if known := store.layer(chain):
-            egg = _egg(name, known, source, wishes)
+            egg = made(known)
             store.put(egg)
             return egg
-        if image.size > bounds.size:
-            raise PullFailed(f"{source}: has more than {format_size(bounds.size)} of layers")
+        if image.size > terms.bounds.size:
+            most = terms.bounds.size
+            more = f"{MORE}size={format_size(2 * image.size)}"
+            raise PullFailed(f"{source}: has more than {format_size(most)} of layers ({more})")
         with image.layers() as files, store.staging() as staging:
-            with about(source):
+            with about(source), staging.ledger() as ledger:
                 unpacked = unpack_layers(
-                    [Packed(*one) for one in zip(files, diff_ids, strict=True)],
+                    [Packed(*one) for one in zip(files, diff_ids, image.names, strict=True)],
                     staging.tree,
                     store.idmap,
-                    bounds=bounds,
-                    progress=progress,
+                    bounds=terms.bounds,
+                    progress=terms.progress,
+                    ledger=ledger,
                     keep=(staging.lock,),
                 )
-            progress(Progress("storing", 0, None))
-            layer = Layer(chain, unpacked.size, unpacked.entries, dict(unpacked.left_out))
-            egg = _egg(name, layer, source, wishes)
+            parts = [
+                (one, os.fstat(file).st_size) for one, file in zip(diff_ids, files, strict=True)
+            ]
+            terms.progress(Progress("storing", 0, None))
+            left_out = dict(unpacked.left_out)
+            layer = Layer(chain, unpacked.size, unpacked.entries, left_out, parts)
+            egg = made(layer)
             store.put(egg, [Fresh(staging, layer, None)])
     return egg
 
 
-def _egg(name: str, layer: Layer, source: str, wishes: Mapping[str, Any] | None = None) -> Egg:
+def _root_filesystem(name: str, layer: Layer, source: str, terms: Terms) -> Egg:
+    """The egg of an archive that is no image. Raises BadRequest where another was wanted."""
+    if (terms.made_for or this_platform()) not in terms.platform.variants():
+        raise BadRequest(f"{source}: is no image, and has no other platforms to choose from")
+    return _egg(name, layer, source, terms, str(terms.made_for or ""), {})
+
+
+def _egg(
+    name: str, layer: Layer, source: str, terms: Terms, platform: str, wishes: Mapping[str, Any]
+) -> Egg:
     return Egg(
         name=name,
         digest=layer.digest,
@@ -140,5 +178,7 @@ def _egg(name: str, layer: Layer, source: str, wishes: Mapping[str, Any] | None 
         source=source,
         layers=(layer.digest,),
         left_out=layer.left_out,
-        config=wishes or {},
+        config=wishes,
+        platform=platform,
+        pins=terms.pins,
     )

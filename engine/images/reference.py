@@ -7,6 +7,7 @@ reference grammar, and of what Docker makes of a name that names no registry.
 from __future__ import annotations
 
 import re
+import urllib.parse
 from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
@@ -60,7 +61,7 @@ def parse(text: str) -> Reference | None:
     if host == DOCKER_HUB and "/" not in repository:
         repository = f"library/{repository}"
     fits = (
-        _HOST.fullmatch(host)
+        _is_host(host)
         and len(repository) <= _LONGEST
         and all(map(_PART.fullmatch, repository.split("/")))
         and (not colon or _TAG.fullmatch(tag))
@@ -69,3 +70,10 @@ def parse(text: str) -> Reference | None:
     if not fits:
         return None
     return Reference(host, repository, tag or (None if digest else "latest"), digest or None)
+
+
+def _is_host(text: str) -> bool:
+    try:
+        return bool(_HOST.fullmatch(text)) and urllib.parse.urlsplit(f"//{text}").port != 0
+    except ValueError:  # a port beyond all, or no address between the brackets
+        return False

@@ -13,6 +13,7 @@ import ipaddress
 import json
 import os
 import re
+import ssl
 import urllib.parse
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -34,7 +35,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _PLAIN_HTTP = "PROCCHI_PLAIN_HTTP"
 """The environment variable that names registries, by commas, which speak no TLS."""
 _CERTIFICATES = ("/etc/containers/certs.d", "/etc/docker/certs.d")
-"""Where podman and docker look for HOST:PORT/ca.crt: containers-certs.d(5)."""
+"""Where podman and docker look for HOST:PORT/*.crt, *.cert and *.key: containers-certs.d(5)."""
 _CHALLENGE = re.compile(r"(?:^|,)\s*(Bearer|Basic)\s+(?=\w+=)", re.IGNORECASE)
 _PARAMETER = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 _TOKEN = re.compile(r"[!-~]+")
@@ -59,16 +60,24 @@ class Registry:
         name = urllib.parse.urlsplit(f"//{host}").hostname or host
         self._may_be_plain = _is_loopback(name) or host in _said_plain()
         self._base = f"https://{host}"
-        self._certificate = _certificate(host)
+        self._trust = _trust(host)
         self._authorization: str | None = None
-        self._session = requests.Session()
-        self._session.trust_env = not _is_loopback(name)  # a proxy is for what is far away
+        self._is_near = _is_loopback(name)
+        self.reconnect()
 
     def __enter__(self) -> Registry:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+
+    def reconnect(self) -> None:
+        """Leave the connections that there are to others: a child must not talk on its parent's."""
+        self._session = web.session()
+        if self._trust:
+            place = self._base.replace("http:", "https:")
+            self._session.mount(f"{place}/", web.Trusting(self._trust))
+        self._session.trust_env = not self._is_near  # a proxy is for what is far away
 
     def reach(self) -> None:
         """Find out whether the registry speaks TLS. Raises PullFailed."""
@@ -94,7 +103,7 @@ class Registry:
                         f"has a manifest of the type {shown(media_type)}, "
                         f"and its index promised {shown(named.media_type)}"
                     )
-                body = _body(answer, manifest.LARGEST, "a manifest")
+                body = web.body(answer, manifest.LARGEST, "a manifest")
                 if named:
                     named.check(body)
                 elif what.startswith("sha256:"):
@@ -113,7 +122,7 @@ class Registry:
         def attempt() -> bytes:
             with web.Patience(), self._get(f"blobs/{wanted.digest}") as answer:
                 self._refuse(answer)
-                body = _body(answer, wanted.size, "a configuration")
+                body = web.body(answer, wanted.size, "a configuration")
                 wanted.check(body)
                 return body
 
@@ -165,7 +174,6 @@ class Registry:
         raise PullFailed("redirects in circles")
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        own = _origin(url) == _origin(self._base)
         return self._session.get(
             url,
             headers=headers,
@@ -173,7 +181,6 @@ class Registry:
             timeout=web.TIMEOUTS,
             allow_redirects=False,
             auth=_as_it_is,
-            verify=(own and self._certificate) or None,
         )
 
     # Who asks
@@ -216,7 +223,7 @@ class Registry:
                 )
             if answer.status_code != 200:
                 raise PullFailed(f"its token server {web.refusal(answer)}")
-            body = _body(answer, _LARGEST_TOKEN, "a token")
+            body = web.body(answer, _LARGEST_TOKEN, "a token")
         fields = manifest.read_object(body, "a token")
         token = fields.get("token") or fields.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
@@ -230,7 +237,6 @@ class Registry:
         login: credentials.Credentials | None,
     ) -> requests.Response:
         url = realm.geturl()
-        verify = (_origin(url) == _origin(self._base) and self._certificate) or None
         if login and login.identity_token:  # OAuth 2, as Docker's token specification has it
             form = {**query, "grant_type": "refresh_token", "client_id": "procchi"}
             form["refresh_token"] = login.identity_token
@@ -242,7 +248,6 @@ class Registry:
                 timeout=web.TIMEOUTS,
                 allow_redirects=False,
                 auth=_as_it_is,
-                verify=verify,
             )
         more = "&" if realm.query else "?"
         headers = dict(web.HEADERS)
@@ -255,7 +260,6 @@ class Registry:
             timeout=web.TIMEOUTS,
             allow_redirects=False,
             auth=_as_it_is,
-            verify=verify,
         )
 
     # What it answers
@@ -308,26 +312,10 @@ def _challenges(header: str) -> list[_Challenge]:
     ]
 
 
-def _body(answer: requests.Response, most: int, what: str) -> bytes:
-    """All of an answer. Raises PullFailed where it is more than `most` bytes."""
-    body = bytearray()
-    length = answer.headers.get("Content-Length", "")
-    if not (length.isdecimal() and int(length[:18]) > most):
-        for block in answer.raw.stream(web.BLOCK, decode_content=False):
-            body += block
-            if len(body) > most:
-                break
-        else:
-            if length.isdecimal() and len(body) < int(length[:18]):
-                raise web.TryAgain(f"ended after {len(body)} of {length} bytes")
-            return bytes(body)
-    raise PullFailed(f"has {what} of more than {most} bytes")
-
-
 def _error_text(answer: requests.Response) -> str:
     """What the registry says of its refusal, if it says it as the specification has it."""
     try:
-        body = json.loads(_body(answer, _LARGEST_TOKEN, "an error"))
+        body = json.loads(web.body(answer, _LARGEST_TOKEN, "an error"))
         message = body["errors"][0]["message"]
     except (PullFailed, ValueError, LookupError, TypeError, RecursionError):
         return ""
@@ -345,10 +333,29 @@ def _said_plain() -> list[str]:
     return [host.strip() for host in os.environ.get(_PLAIN_HTTP, "").split(",")]
 
 
-def _certificate(host: str) -> str | None:
+def _trust(host: str) -> ssl.SSLContext | None:
+    """By the certificates that are there for the registry alone; None where there are none.
+
+    Raises PullFailed.
+    """
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     for place in (f"{config}/containers/certs.d", *_CERTIFICATES):
-        path = f"{place}/{host}/ca.crt"
-        if os.path.exists(path):
-            return path
+        directory = f"{place}/{host}"
+        try:
+            names = sorted(os.listdir(directory))
+        except OSError:
+            continue
+        context = ssl.create_default_context()
+        for path in (f"{directory}/{name}" for name in names):
+            stem, ending = os.path.splitext(path)
+            key = f"{stem}.key"
+            used = path if ending == ".crt" or os.path.exists(key) else key
+            try:
+                if ending == ".crt":
+                    context.load_verify_locations(path)
+                elif ending == ".cert":
+                    context.load_cert_chain(path, key)
+            except OSError as error:  # ssl.SSLError is one
+                raise PullFailed(f"{used} cannot be used: {web.reason(error)}") from None
+        return context
     return None

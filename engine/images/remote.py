@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from engine.errors import ProcchiError, PullFailed
 from engine.images import manifest
-from engine.images.download import Wanted, drop, fetched
+from engine.images.abreast import Job, Tell, fetch_abreast
+from engine.images.download import Wanted, drop, fetched, forget, keep, path_of
 from engine.images.layout import Image, check_file
 from engine.images.manifest import Descriptor
 from engine.images.reference import Reference
 from engine.images.registry import Registry
 from engine.images.saying import about
+from engine.images.terms import Terms
 from engine.model import Progress
 
 
@@ -21,81 +23,81 @@ from engine.model import Progress
 def remote(
     reference: Reference,
     downloads: str,
-    wanted: str | None,
-    progress: Callable[[Progress], None],
+    terms: Terms,
 ) -> Iterator[Image]:
-    """What the registry has under `reference` for this machine's platform.
+    """What the registry has under `reference` for the platform of `terms`.
 
-    `wanted` is the SHA-256 that its manifest or index must have. Layers are fetched into the
-    directory `downloads`, where those that came whole stay until all are there and unpacked: a
-    pull that was interrupted goes on from them. Raises NoSuchEgg or PullFailed.
+    Their SHA-256 is that of its manifest or index. Layers are fetched into the
+    directory `downloads`, where they stay for a while: a pull that was interrupted goes on from
+    them, and another image with the same layer need not fetch it. Raises NoSuchEgg or PullFailed.
     """
     with Registry(reference) as registry:
         with about(reference):
             registry.reach()
             top = registry.document(reference.wanted)
-            if wanted:
-                manifest.check_digest(top.body, f"sha256:{wanted}")
-            platform = manifest.this_platform()
-            found, chosen = manifest.find(top, platform, registry.document)
+            if terms.sha256:
+                manifest.check_digest(top.body, f"sha256:{terms.sha256}")
+            found, chosen = manifest.find(top, terms.platform, registry.document)
             body = registry.configuration(found.configuration)
             configuration = manifest.read_configuration(body)
-            configuration.check(len(found.layers), None if chosen else platform)
+            configuration.check(len(found.layers), None if chosen else terms.platform)
         different = {layer.digest: layer for layer in found.layers}
 
         @contextmanager
         def layers() -> Iterator[Sequence[int]]:
+            jobs = [
+                Job(layer.digest, layer.size, partial(_fetch, registry, layer, downloads))
+                for layer in different.values()
+            ]
+            with about(reference):
+                fetch_abreast(jobs, terms.progress)
             with ExitStack() as held:
-                with about(reference):
-                    paths = _fetched(held, registry, different, downloads, progress)
-                files = {
-                    digest: held.enter_context(open(path, "rb", 0))
-                    for digest, path in paths.items()
-                }
-                for digest, file in files.items():
-                    try:
-                        with about(reference):
-                            check_file(file.fileno(), different[digest])
-                    except PullFailed:
-                        drop(paths[digest])
-                        raise
+                paths = {digest: path_of(digest, downloads) for digest in different}
                 try:
-                    yield [files[layer.digest].fileno() for layer in found.layers]
+                    files = {
+                        digest: held.enter_context(open(path, "rb", 0)).fileno()
+                        for digest, path in paths.items()
+                    }
+                except FileNotFoundError:
+                    raise PullFailed(
+                        f"{reference}: another pull could not use a layer, and forgot it: try again"
+                    ) from None
+                try:
+                    yield [files[layer.digest] for layer in found.layers]
                 except ProcchiError:  # what is wrong with them will be wrong again
-                    _drop_all(paths.values())
+                    for path in paths.values():
+                        forget(path)  # another pull may be reading it
                     raise
-                _drop_all(paths.values())
 
-        yield Image(configuration, sum(layer.size for layer in different.values()), layers)
-
-
-def _fetched(
-    held: ExitStack,
-    registry: Registry,
-    layers: Mapping[str, Descriptor],
-    downloads: str,
-    progress: Callable[[Progress], None],
-) -> dict[str, str]:
-    """The paths of the layers by digest, all there, and locked until `held` ends."""
-    total, done = sum(layer.size for layer in layers.values()), 0
-    paths = {}
-    # By digest, so that no two pulls wait for each other.
-    for digest in sorted(layers):
-        layer = layers[digest]
-        before = done
-
-        def tell(one: Progress, before: int = before) -> None:
-            downloading = one.stage == "downloading"
-            progress(Progress(one.stage, before + one.done, total) if downloading else one)
-
-        wanted = Wanted(digest, f"layer {digest}", digest.partition(":")[2], layer.size)
-        ask = partial(registry.blob, digest)
-        paths[digest] = held.enter_context(fetched(ask, wanted, downloads, tell))
-        done += layer.size
-        progress(Progress("downloading", done, total))
-    return paths
+        yield Image(
+            configuration,
+            sum(layer.size for layer in different.values()),
+            tuple(layer.digest for layer in found.layers),
+            layers,
+        )
 
 
-def _drop_all(paths: Iterable[str]) -> None:
-    for path in paths:
-        drop(path)
+def _fetch(registry: Registry, layer: Descriptor, downloads: str, tell: Tell) -> None:
+    """Bring one layer into `downloads`, checked. Runs in a process of its own."""
+    registry.reconnect()
+    is_new = False
+
+    def progress(now: Progress) -> None:
+        nonlocal is_new
+        is_new = is_new or now.stage == "downloading"
+        tell("downloading" if is_new else "waiting", now.done)
+
+    wanted = Wanted(layer.digest, f"layer {layer.digest}", layer.digest[7:], layer.size)
+    ask = partial(registry.blob, layer.digest)
+    while True:
+        with fetched(ask, wanted, downloads, progress) as path, open(path, "rb", 0) as file:
+            tell("checking", layer.size)
+            try:
+                check_file(file.fileno(), layer)
+            except PullFailed:
+                drop(path)
+                if is_new:
+                    raise
+                continue  # it has lain here, and has rotted
+            keep(path)
+            return

@@ -1,10 +1,9 @@
-"""What the words for an egg mean, and the archive or the image behind them."""
+"""The archive or the image behind the words for an egg."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -14,16 +13,16 @@ from typing import BinaryIO
 
 from engine.errors import BadRequest, NoSuchEgg, PullFailed
 from engine.images.layout import Image, find
-from engine.images.reference import Reference, parse
+from engine.images.saying import about
 from engine.images.store import Store
+from engine.images.terms import Terms
+from engine.images.words import HOME, in_a_registry, without_password
 from engine.model import Progress
 
-HOME = "home"
 _FORMS = (
-    "write `home`, the path of a tarball or a folder, an http(s):// or file:// URL of a tarball, "
-    "or an image in a registry"
+    "write `home`, a name of the catalogue (`procchi eggs --catalogue`), the path of a tarball "
+    "or a folder, an http(s):// or file:// URL of a tarball, or an image in a registry"
 )
-_SUFFIX = re.compile(r"(\.tar)?\.(gz|xz|bz2|zst|tar)$|\.t(gz|xz|bz2?|zst)$", re.IGNORECASE)
 _BLOCK = 1 << 20
 
 
@@ -45,75 +44,34 @@ class Archive:
             raise PullFailed(f"{self.words}: changed while it was read: pull again")
 
 
-def default_name(words: str) -> str:
-    """The egg's name where none is given: the file's, without its suffix, in our letters.
-
-    An image's is the last part of its name, and its tag.
-    """
-    if words == HOME:
-        return HOME
-    if there := in_a_registry(words):
-        return there.short[:63]
-    path = urllib.parse.urlsplit(words).path if "://" in words else words
-    last = urllib.parse.unquote(path).rstrip("/").rpartition("/")[2]
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", _SUFFIX.sub("", last))
-    name = stem.lstrip("._-")[:63]
-    if not name:
-        raise BadRequest(f"{words!r} makes no name for an egg: give one with --name")
-    return name
-
-
-def without_password(words: str) -> str:
-    """The words as they may be shown and kept: a URL loses its user and password."""
-    scheme, separator, rest = words.partition("://")
-    place, slash, path = rest.partition("/")
-    return scheme + separator + place.rpartition("@")[2] + slash + path if separator else words
-
-
-def in_a_registry(words: str) -> Reference | None:
-    """What the words mean in a registry; None where they mean a file, a folder, a URL or `home`.
-
-    What looks like a path is one, and so is a file that is there. A folder is meant only by
-    words with a `/` in them: a folder `debian` that happens to be here is not what `debian` asks.
-    """
-    if words == HOME or "://" in words or "\0" in words:
-        return None
-    if words.startswith(("/", "./", "../")) or words in (".", "..") or _SUFFIX.search(words):
-        return None
-    if os.path.lexists(words) and ("/" in words or not os.path.isdir(words)):
-        return None
-    return parse(words)
-
-
 @contextmanager
-def opened(
-    words: str, store: Store, wanted: str | None, progress: Callable[[Progress], None]
-) -> Iterator[Archive | Image]:
-    """What `words` mean: an archive, open and checked against the `wanted` SHA-256, or an image.
+def opened(words: str, store: Store, terms: Terms) -> Iterator[Archive | Image]:
+    """What `words` mean: an archive, open and checked against the SHA-256 wanted, or an image.
 
     Raises BadRequest, NoSuchEgg or PullFailed.
     """
     scheme, separator, _ = words.partition("://")
+    wanted = terms.sha256
     if words == HOME:
-        with _written(words, store, wanted, lambda file: _cook(file, progress)) as archive:
+        with _written(words, store, wanted, lambda file: _cook(file, terms.progress)) as archive:
             yield archive
     elif separator and scheme.lower() in ("http", "https"):
         from engine.images.download import Wanted, downloaded  # requests takes 0.2 s to import
 
         shown = without_password(words)
-        file = Wanted(words, shown, wanted)
+        file = Wanted(words, shown, wanted, most=terms.bounds.size)
         with (
-            downloaded(words, file, store.downloads, progress) as path,
+            downloaded(words, file, store.downloads, terms.progress) as path,
             _file(shown, path, wanted) as archive,
         ):
             yield archive
     elif there := in_a_registry(words):
         from engine.images.remote import remote
 
-        with remote(there, store.downloads, wanted, progress) as image:
+        with remote(there, store.downloads, terms) as image:
             yield image
     elif os.path.isdir(path := _path(words)):
-        with _folder(words, path, store, wanted) as found:
+        with _folder(words, path, store, terms) as found:
             yield found
     else:
         with _file(words, path, wanted) as archive:
@@ -140,11 +98,11 @@ def _written(
 
 
 @contextmanager
-def _folder(words: str, path: str, store: Store, wanted: str | None) -> Iterator[Archive | Image]:
+def _folder(words: str, path: str, store: Store, terms: Terms) -> Iterator[Archive | Image]:
     """The image that a folder holds, or the root filesystem that it is, as an archive."""
     from engine.images.folder import pack
 
-    if wanted:
+    if terms.sha256:
         raise BadRequest(f"{words}: a folder has no SHA-256: give one with an archive")
     with ExitStack() as held:
         try:
@@ -152,21 +110,28 @@ def _folder(words: str, path: str, store: Store, wanted: str | None) -> Iterator
         except OSError as error:
             raise PullFailed(f"{words}: cannot be read: {error.strerror}") from None
         held.callback(os.close, root)
-        found = find(root, words) or held.enter_context(
-            _written(words, store, None, lambda file: pack(path, file))
-        )
-        yield found
+        if image := find(root, words, terms.platform):
+            yield image
+            return
+        with about(words):
+            written = _written(words, store, None, lambda file: pack(root, file))
+            archive = held.enter_context(written)
+        yield archive
 
 
 def _path(words: str) -> str:
+    """The absolute path that the words are, as `made_whole` leaves it. Raises NoSuchEgg."""
     scheme, separator, _ = words.partition("://")
     if not separator:
-        if "/" not in words and not os.path.lexists(words):
+        if not words.startswith("/"):
             raise NoSuchEgg(f"nothing is known of an egg {words!r}: {_FORMS}")
         return words
     if scheme.lower() != "file":
         raise NoSuchEgg(f"{words}: eggs do not come by {scheme}: {_FORMS}")
-    url = urllib.parse.urlsplit(words)
+    try:
+        url = urllib.parse.urlsplit(words)
+    except ValueError as error:
+        raise NoSuchEgg(f"{words}: is no URL: {error}") from None
     if url.netloc not in ("", "localhost"):
         raise NoSuchEgg(f"{words}: a file:// URL names a file here: write file:///path")
     return urllib.parse.unquote(url.path)

@@ -3,13 +3,14 @@
     eggs/NAME.json              an egg: its digest, its layers, where it came from
     layers/sha256/HEX/tree      an archive's files, or an image's, under the pets' id map
     layers/sha256/HEX/meta.json its size, and what was left out
+    layers/sha256/HEX/ledger    what its tree held when it was unpacked (ledger.py)
     archives/sha256/HEX         a link to the layer that the archive with this digest holds
     downloads/                  partial files, kept so that the next pull can go on
     staging/                    work in hand: each directory is locked by whoever works on it
 
-Whatever is killed, and when: an egg is listed once its file is renamed into place, which is
-after its layers were; a directory in staging that nobody holds a lock on is a dead one's, and
-the next pull clears it away.
+Whatever is killed, and when, even if it is the machine: an egg is listed once its file is renamed
+into place, which is after its layers were, which is after all of them was on the disk. A directory
+in staging that nobody holds a lock on is a dead one's, and the next pull clears it away.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from engine import confined
 from engine.errors import BadRequest, NoSuchEgg, ProcchiError, PullFailed
 from engine.idmap import IdMap
 from engine.images.locks import locked
 from engine.images.removal import remove_contents
-from engine.model import Egg, Progress, check_name
+from engine.images.walking import size_of_files
+from engine.model import Egg, Freed, Progress, Verdict, check_name
+from engine.syswrap import syncfs
 
 _DOWNLOADS_KEPT = 7 * 24 * 3600
 """Seconds for which the beginning of a download is worth going on from."""
 
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_EGG = (
     *(ValueError, LookupError, TypeError, AttributeError, RecursionError),
     *(BadRequest, IsADirectoryError),
@@ -53,6 +57,9 @@ class Layer:
     """Bytes of all files."""
     entries: int
     left_out: dict[str, int] = field(default_factory=dict)
+    parts: Sequence[tuple[str, int]] = ()
+    """The archives that it is made of, lowest first: the digest of each one uncompressed, and the
+    bytes that it had as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,15 @@ class Staging:
     def tree(self) -> str:
         """The directory to unpack into."""
         return os.path.join(self.path, "tree")
+
+    @contextmanager
+    def ledger(self) -> Iterator[int]:
+        """A descriptor of the file that says what the tree holds."""
+        fd = os.open(os.path.join(self.path, "ledger"), _NEW_FILE, 0o600)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 class Fresh(NamedTuple):
@@ -124,43 +140,82 @@ class Store:
         An egg of the same name is replaced. Raises PullFailed where a layer that it needs was
         removed in the meantime.
         """
-        with self._locked():
-            for staging, layer, archive_sha256 in fresh:
-                self._adopt(staging, layer, archive_sha256)
-            if not all(map(self.layer, egg.layers)):
-                raise PullFailed(f"another program removed a part of {egg.name!r}: pull again")
-            temporary = os.path.join(self._eggs, f".{egg.name}")
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(egg.to_json(), file, indent=2)
-                _sync(file)
-            os.rename(temporary, self._egg_file(egg.name))
+        with self._workplace() as work:
+            listed = os.path.join(work.path, "egg.json")
+            _write(listed, egg.to_json())
+            for staging, layer, _ in fresh:
+                _write(os.path.join(staging.path, "meta.json"), asdict(layer))
+            # Before the lock, which the nest may be waiting for.
+            if fresh:
+                syncfs(work.lock)
+            else:
+                _sync(listed)
+            with self._locked():
+                for staging, layer, archive_sha256 in fresh:
+                    self._adopt(staging, layer, archive_sha256)
+                if not all(map(self.layer, egg.layers)):
+                    raise PullFailed(f"another program removed a part of {egg.name!r}: pull again")
+                os.rename(listed, self._egg_file(egg.name))
 
     def remove(self, name: str, in_use: Collection[str] = ()) -> None:
-        """Forget the egg called `name`, and remove the layers that nobody needs any more.
+        """Forget the egg called `name`; `clean` then removes the layers that nobody needs any more.
 
         `in_use` are the digests of layers on which pets live. Raises NoSuchEgg.
         """
         self.egg(name)
         os.unlink(self._egg_file(name))
-        self.clean(in_use)
+        self.retire(in_use)
 
-    def clean(self, in_use: Collection[str] | None = None) -> None:
-        """Clear away what dead pulls left.
+    def retire(self, in_use: Collection[str]) -> None:
+        """Put aside every layer that neither an egg needs nor a pet, for `clean` to remove.
 
-        Given `in_use`, the digests of layers on which pets live, also every layer that neither
-        an egg nor a pet needs.
+        Quick, and to be done by whoever knows the pets: none can hatch meanwhile.
         """
         with self._locked():
-            for name in os.listdir(self._eggs):
-                if name.startswith("."):  # not renamed into place, and the lock is ours
-                    os.unlink(os.path.join(self._eggs, name))
-            if in_use is not None:
-                self._retire_layers(set(in_use))
+            self._retire_layers(set(in_use))
+
+    def clean(self, downloads_too: bool = False) -> Freed:
+        """Remove what was put aside and what dead pulls left, and say what that was.
+
+        Downloads go once they are old; with `downloads_too` all of them. While a pull is under
+        way they stay, and so does whatever it works on.
+        """
+        with self._locked():
             abandoned = [self._take(name) for name in os.listdir(self._staging)]
+        freed = Freed()
         for staging in filter(None, abandoned):
             with contextlib.suppress(ProcchiError):  # then a later clean() may be luckier
+                size, retired = self._weigh(staging)
                 self._discard(staging)
-        self._forget_old_downloads()
+                one = (1, size)
+                freed = freed + (Freed(layers=one) if retired else Freed(unfinished=one))
+        return freed + self._forget_downloads(
+            time.time() - (0 if downloads_too else _DOWNLOADS_KEPT)
+        )
+
+    def _weigh(self, staging: Staging) -> tuple[int, bool]:
+        """Bytes in it, and whether it was a layer once."""
+        try:
+            with open(os.path.join(staging.path, "meta.json"), encoding="utf-8") as file:
+                return int(Layer(**json.load(file)).size), True
+        except (OSError, ValueError, TypeError):
+            pass
+        size = 0
+        with os.scandir(staging.path) as entries:
+            size += sum(one.stat(follow_symlinks=False).st_size for one in entries if one.is_file())
+        if os.path.isdir(staging.tree):
+            size += confined.run(size_of_files, staging.tree, self.idmap, keep=(staging.lock,))
+        return size, False
+
+    @contextmanager
+    def downloading(self) -> Iterator[None]:
+        """While the block runs, nobody clears downloads away, finished or not."""
+        fd = os.open(self.downloads, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
 
     def _egg_file(self, name: str) -> str:
         return os.path.join(self._eggs, f"{name}.json")
@@ -210,9 +265,6 @@ class Store:
     def _adopt(self, staging: Staging, layer: Layer, archive_sha256: str | None) -> None:
         place = self._layer(layer.digest)
         if self.layer(layer.digest) is None:
-            with open(os.path.join(staging.path, "meta.json"), "w", encoding="utf-8") as file:
-                json.dump(asdict(layer), file)
-                _sync(file)
             os.rename(staging.path, place)
         if archive_sha256 is None:
             return
@@ -242,11 +294,38 @@ class Store:
             if not os.path.exists(link):
                 os.unlink(link)
 
+    def verify(self, names: Collection[str] = ()) -> list[Verdict]:
+        """Whether the eggs called `names`, or all, are what was unpacked. Raises NoSuchEgg."""
+        return [self._verdict(self.egg(name)) for name in names or [e.name for e in self.eggs()]]
+
+    def _verdict(self, egg: Egg) -> Verdict:
+        entries, damage, more = 0, list[str](), 0
+        for digest in egg.layers:
+            try:
+                found = self._compare(digest)
+            except (OSError, ProcchiError) as error:
+                gone = isinstance(error, FileNotFoundError)
+                damage.append("there is no ledger to compare it with" if gone else str(error))
+                continue
+            entries += found["entries"]
+            damage += found["damage"]
+            more += found["more"]
+        return Verdict(egg.name, egg.digest, entries, tuple(damage), more)
+
+    def _compare(self, digest: str) -> dict[str, Any]:
+        from engine.images.ledger import compare  # the nest only reads the store
+
+        with open(os.path.join(self._layer(digest), "ledger"), "rb") as file:
+            ledger = file.fileno()
+            tree = self.layer_tree(digest)
+            found = confined.run(lambda: compare(ledger), tree, self.idmap, keep=(ledger,))
+        return dict(found)
+
     # Work in hand
 
     @contextmanager
     def only_one(self, digest: str, progress: Callable[[Progress], None]) -> Iterator[None]:
-        """The block runs once no other pull works on the tree with this digest."""
+        """The block runs once no other pull works on what has this digest: an archive, a tree."""
         path = os.path.join(self.downloads, os.path.basename(self._layer(digest)) + ".lock")
         with locked(path, progress):
             try:
@@ -258,6 +337,14 @@ class Store:
     @contextmanager
     def staging(self) -> Iterator[Staging]:
         """A locked directory with an empty `tree`; removed afterwards, unless it was adopted."""
+        with self._workplace() as staging:
+            os.mkdir(staging.tree, 0o755)
+            if os.geteuid() == 0:
+                os.chown(staging.tree, self.idmap.root_uid, self.idmap.root_gid)
+            yield staging
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Staging]:
         name = secrets.token_hex(8)
         path = os.path.join(self._staging, name)
         with self._locked():
@@ -266,9 +353,6 @@ class Store:
         if staging is None:
             raise ProcchiError(f"{path} was just made, and somebody else has locked it")
         try:
-            os.mkdir(staging.tree, 0o755)
-            if os.geteuid() == 0:
-                os.chown(staging.tree, self.idmap.root_uid, self.idmap.root_gid)
             yield staging
         finally:
             self._discard(staging)
@@ -282,10 +366,12 @@ class Store:
             return None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        return Staging(path, fd)
+            if os.path.samestat(os.stat(path), os.fstat(fd)):
+                return Staging(path, fd)
+        except (BlockingIOError, FileNotFoundError):  # or somebody has removed it since
+            pass
+        os.close(fd)
+        return None
 
     def _discard(self, staging: Staging) -> None:
         """Remove the directory, if it is still there, and let go of the lock."""
@@ -297,12 +383,23 @@ class Store:
         finally:
             os.close(staging.lock)
 
-    def _forget_old_downloads(self) -> None:
-        oldest = time.time() - _DOWNLOADS_KEPT
-        for entry in os.scandir(self.downloads):
-            with contextlib.suppress(FileNotFoundError):
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+    def _forget_downloads(self, newest: float) -> Freed:
+        """Remove downloads up to that age (seconds since the epoch), unless a pull may use them."""
+        count = size = 0
+        fd = os.open(self.downloads, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for entry in os.scandir(self.downloads):
+                found = entry.stat(follow_symlinks=False)
+                if found.st_mtime <= newest:
                     os.unlink(entry.path)
+                    size += found.st_size
+                    count += entry.name.endswith(".part")
+        except BlockingIOError:
+            return Freed(pulling=True)
+        finally:
+            os.close(fd)
+        return Freed(downloads=(count, size))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -317,6 +414,15 @@ class Store:
             os.close(fd)
 
 
-def _sync(file: TextIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _write(path: str, value: dict[str, Any]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+
+
+def _sync(path: str) -> None:
+    """Have a file on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -18,12 +18,19 @@ BLOCK = 512
 LONGEST_NAME = 4095
 """Bytes: PATH_MAX without its final zero; no program could open a longer one."""
 LARGEST_EXTENSION = 1 << 20
-"""Bytes of one PAX or GNU extension header, which are held in memory."""
+"""Bytes of all PAX and GNU extension headers of one entry, which are held in memory."""
 MOST_EXTENTS = 1 << 16
 """Pieces of data in one sparse file, which are held in memory."""
 _LATEST = 1 << 62
 """Nanoseconds: a modification time further from 1970 is nonsense, and overflows utimensat(2)."""
 _ZEROS = bytes(BLOCK)
+_KNOWN = frozenset(
+    b"path linkpath size uid gid mtime GNU.sparse.name GNU.sparse.major GNU.sparse.minor "
+    b"GNU.sparse.size GNU.sparse.realsize GNU.sparse.map".split()
+)
+"""PAX records that mean something here."""
+_XATTRS = (b"SCHILY.xattr.", b"LIBARCHIVE.xattr.", b"SCHILY.acl.", b"RHT.security.selinux")
+"""How the records of extended attributes begin; access lists and labels are such, too."""
 
 
 class Kind(Enum):
@@ -89,8 +96,12 @@ class _Extensions:
         self.records: dict[bytes, bytes] = {}
         self.map: list[int] = []  # GNU.sparse.offset and .numbytes, which repeat
         self.xattrs = 0
+        self._size = 0
 
     def read(self, kind: int, payload: bytes) -> None:
+        self._size += len(payload)
+        if self._size > LARGEST_EXTENSION:
+            raise PullFailed(f"has headers of {self._size} bytes, and {LARGEST_EXTENSION} is most")
         if kind == ord("L"):
             self.records[b"path"] = payload.rstrip(b"\0")
         elif kind == ord("K"):
@@ -99,9 +110,10 @@ class _Extensions:
             for key, value in _pax_records(payload):
                 if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
                     self.map.append(_decimal(value, "sparse map"))
-                elif key.startswith((b"SCHILY.xattr.", b"LIBARCHIVE.xattr.")):
+                elif key in _KNOWN:
+                    self.records[key] = value
+                elif key.startswith(_XATTRS):
                     self.xattrs += 1
-                self.records[key] = value
 
 
 def entries(blocks: Blocks) -> Iterator[Entry]:
@@ -131,7 +143,8 @@ def entries(blocks: Blocks) -> Iterator[Entry]:
         else:
             yield _entry(blocks, header, everywhere, extensions or _Extensions())
             extensions = None
-        header = blocks.take(BLOCK)
+        # The zeros at the end are missing from some archives, and other tars do without.
+        header = blocks.take(BLOCK) if blocks.has_more() else _ZEROS
     if extensions:
         raise PullFailed("is damaged: its last header has no file")
 

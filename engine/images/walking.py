@@ -28,3 +28,22 @@ def walk(
             if way:
                 os.chdir("..")
                 leave(way.pop())
+
+
+def size_of_files() -> int:
+    """Bytes of all files below `/`, which layers have hidden some of; each inode counts once."""
+    sizes = dict[int, int]()
+
+    def visit() -> list[bytes]:
+        directories = []
+        with os.scandir(b".") as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    sizes[entry.inode()] = entry.stat(follow_symlinks=False).st_size
+        return directories
+
+    os.chdir("/")
+    walk(visit)
+    return sum(sizes.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import requests
 import urllib3.exceptions
+from requests.adapters import HTTPAdapter
 
 from engine.errors import PullFailed
 
@@ -30,6 +32,33 @@ PATIENCE = 60.0
 """Seconds for a whole answer, or for each block of a large one, however it drips."""
 BLOCK = 1 << 16
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "procchi"}
+
+
+class Trusting(HTTPAdapter):
+    """Speaks TLS with whom this machine trusts, as other programs on it do.
+
+    That is OpenSSL's store, where `update-ca-certificates` puts a school's own CA and which
+    SSL_CERT_FILE and SSL_CERT_DIR move; requests adds the certificates that it brings along.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context or ssl.create_default_context()
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
+        """Have every connection made by our rules."""
+        super().init_poolmanager(*arguments, **keywords, ssl_context=self._context)
+
+    def proxy_manager_for(self, *arguments: Any, **keywords: Any) -> Any:
+        """Likewise through a proxy."""
+        return super().proxy_manager_for(*arguments, **keywords, ssl_context=self._context)
+
+
+def session() -> requests.Session:
+    """Connections to servers that this machine trusts; to be closed."""
+    made = requests.Session()
+    made.mount("https://", Trusting())
+    return made
 
 
 class TryAgain(Exception):
@@ -65,19 +94,26 @@ def _ways_to_fail() -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise PullFailed(f"cannot be trusted: {reason(error)}") from None
+        raise PullFailed(_distrust(reason(error))) from None
     except requests.TooManyRedirects:
         raise PullFailed("redirects in circles") from None
-    except (
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.InvalidURL,
-        requests.exceptions.MissingSchema,
-    ) as error:
+    except ValueError as error:  # urllib's own, and those of requests that are about a URL
         raise PullFailed(f"is no http URL, or leads to none: {error}") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         if _is_unknown_host(error):
             raise PullFailed(f"{reason(error)}: is there a network?") from None
         raise TryAgain(reason(error)) from None
+
+
+def _distrust(why: str) -> str:
+    if "alert" in why.lower():  # it is the other side that hangs up
+        return (
+            f"does not trust us: {why}: if it wants a certificate, put NAME.cert and NAME.key into "
+            "/etc/containers/certs.d/HOST"
+        )
+    if "self-signed" in why or "local issuer" in why:
+        return f"cannot be trusted: {why}: if its CA is your own, name its file in SSL_CERT_FILE"
+    return f"cannot be trusted: {why}"
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -113,6 +149,32 @@ def refusal(answer: requests.Response) -> str:
             raise PullFailed(f"{said}: it asks to be left alone for {pause:.0f} s")
         raise TryAgain(said, pause)
     return said
+
+
+def check_way(answer: requests.Response) -> None:
+    """Raises PullFailed where https led over plain http, if only for one hop."""
+    way = [one.url.startswith("https:") for one in (*answer.history, answer)]
+    if way[0] and not all(way):
+        raise PullFailed(
+            "redirects to plain http, where anybody can change it: "
+            "give the file's digest with --sha256"
+        )
+
+
+def body(answer: requests.Response, most: int, what: str) -> bytes:
+    """All of an answer. Raises PullFailed where it is more than `most` bytes."""
+    found = bytearray()
+    length = answer.headers.get("Content-Length", "")
+    if not (length.isdecimal() and int(length[:18]) > most):
+        for block in answer.raw.stream(BLOCK, decode_content=False):
+            found += block
+            if len(found) > most:
+                break
+        else:
+            if length.isdecimal() and len(found) < int(length[:18]):
+                raise TryAgain(f"ended after {len(found)} of {length} bytes")
+            return bytes(found)
+    raise PullFailed(f"has {what} of more than {most} bytes")
 
 
 def _retry_after(text: str) -> float:

@@ -1,4 +1,7 @@
-"""`python -m engine.nest DATA RUNTIME`: become this user's nest, unless there is one already."""
+"""`python -m engine.nest DATA RUNTIME [WHY]`: become this user's nest, unless there is one already.
+
+WHY is what was said where a scope with limits was asked for in vain.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,22 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from engine import cgroups, idmap
 from engine.handover import leave_keys_behind
+from engine.nest.homecoming import come_home
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
 from engine.nest.server import Server
 from engine.nest.watching import Observatory
 from engine.places import Places, make_private
+from engine.syswrap.notice import IN
 from engine.wire import address
 
-LOG_SECONDS = 2.0
-"""How often the pets' logs are looked at."""
+LOOK_SECONDS = 2.0
+"""How often we look for our socket where the kernel cannot tell that it is gone."""
 NEST_LOG_LIMIT = 1 << 20
 
 
@@ -41,7 +48,7 @@ def main() -> int:
     os.close(ready)
     code = 1
     try:
-        serve(places, tell)
+        serve(places, tell, "; ".join(sys.argv[3:]))
         code = 0
     except Exception as error:
         os.write(tell, f"{type(error).__name__}: {error}".encode())
@@ -50,47 +57,48 @@ def main() -> int:
         os._exit(code)
 
 
-def serve(places: Places, ready: int) -> None:
-    """Be the nest until told to stop. Writes `ready` into the pipe `ready` when it listens."""
+def serve(places: Places, ready: int, why: str) -> None:
+    """Be the nest until told to stop. Writes `ready` into the pipe `ready` when it listens.
+
+    `why` says why there are no more limits than are found, where that is known.
+    """
     lock = os.open(f"{places.runtime}/nest.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:  # another one is there, or will be in a moment
+        # fcntl(2)'s own kind, which no child inherits: a flock(2) would be held by one that is
+        # frozen in a pet's group, and no nest could take a dead one's place until it wakes.
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # another one is there, or will be in a moment
         os.write(ready, b"ready")
         return
     os.umask(0o022)
     leave_keys_behind()
     _redirect(places.log)
     _raise_descriptor_limit()
-    loop = Loop(_complain)
+    complain = partial(_complain, places.log)
+    loop = Loop(complain)
     observatory = Observatory(loop)
-    keeper = Keeper(
-        loop,
-        places,
-        cgroups.detect(places.group),
-        idmap.for_this_user(),
-        observatory.tell,
-        _complain,
-    )
+    found = cgroups.detect(places.group)
+    found.why = "; ".join(filter(None, (found.why, why)))
+    # Nobody can listen before they are all at home.
+    keeper = Keeper(loop, places, found, idmap.for_this_user(), observatory.keep, complain)
     observatory.keeper = keeper
-    keeper.come_home()
-    if not keeper.pets:
+    come_home(keeper)
+    keeper.tell = observatory.tell
+    if keeper.lives_in(keeper.cgroups):
+        keeper.ceiling.apply(keeper.grouped())
+    else:
         keeper.cgroups.remove()  # looking made it; it is made again with the first pet
     listener = _listen(places)
     Server(loop, listener, keeper, observatory)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: loop.stop())
-
+    loop.until((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     sock = f"{places.runtime}/nest.sock"
     mine = inode(sock)
 
-    def keep_house() -> None:
+    def is_there() -> None:
         if inode(sock) != mine:  # nobody can reach us any more, and another nest may be there
             loop.stop()
-        loop.later(LOG_SECONDS, keep_house)
-        keeper.trim_logs()
 
-    keep_house()
+    _when_changed(keeper, places.runtime, is_there)
     # What is there now stays: no collection touches it, so no forked child copies its pages.
     gc.collect()
     gc.freeze()
@@ -99,6 +107,20 @@ def serve(places: Places, ready: int) -> None:
     loop.run()
     if inode(sock) == mine:
         os.unlink(sock)
+
+
+def _when_changed(keeper: Keeper, directory: str, look: Callable[[], None]) -> None:
+    """Call `look` after something has been taken out of `directory`, or it has gone itself."""
+    gone = IN.DELETE | IN.MOVED_FROM | IN.DELETE_SELF | IN.MOVE_SELF
+    try:
+        keeper.notices.watch(directory, gone, look)
+    except OSError:
+
+        def again() -> None:
+            look()
+            keeper.loop.later(LOOK_SECONDS, again)
+
+        again()
 
 
 def inode(path: str) -> int | None:
@@ -123,7 +145,7 @@ def _listen(places: Places) -> socket.socket:
 
 
 def _redirect(log: str) -> None:
-    """Our own output goes to the log, which starts anew once it has grown large."""
+    """Our own output goes to the log, which starts anew once it has grown large. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     if os.path.exists(log) and os.path.getsize(log) > NEST_LOG_LIMIT:
         os.rename(log, f"{log}.old")
@@ -139,8 +161,10 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _complain(text: str) -> None:
+def _complain(log: str, text: str) -> None:
     try:
+        if os.fstat(2).st_size > NEST_LOG_LIMIT:
+            _redirect(log)
         os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n".encode())
     except OSError:  # a full disk must not end the nest that complains of it
         pass

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.cgroups import Group
+from engine.cgroups import Cgroups, Group
 from engine.errors import CommandNotExecutable, CommandNotFound, HatchFailed, ProcchiError
-from engine.model import Epitaph, Mood, Readings, Status, format_size
+from engine.model import Epitaph, Limits, Mood, Readings, Status, format_size
+from engine.moods import Thresholds
 from engine.nest.records import Record
 
 HISTORY = 128
-"""Readings kept of each pet, no two of them less than half a second apart: a minute and more."""
+"""Readings kept of each pet, no two of them less than half a second apart: a minute and more.
+Of a time in which nothing changed the first and the last are kept, however long it was."""
 APART_SECONDS = 0.5
-MEALS_KEPT = 20
-"""Care logs of meals kept of each pet."""
 NEVER_READ = Readings(0.0)
 NOT_YET = Mood("happy", "")
 _SIGNALS = {int(number) for number in signal.Signals}
@@ -35,24 +35,54 @@ class Dweller:
 
     record: Record
     directory: str
-    group: Group
+    cgroups: Cgroups
+    """Where its group is: not among the nest's own where it hatched under another kind."""
+    group: Group = field(init=False)
     pidfd: int = -1
     ours: bool = True
     """Whether it is this nest's child: an adopted pet's status belongs to somebody else."""
     mood: Mood = NOT_YET
+    judged: tuple[Readings, Status, Limits, Thresholds] | None = None
+    """What its mood was last judged by."""
     history: deque[Readings] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    oom_kills: int = 0
-    """How many are known, and so are not news."""
     oom_at: float = -math.inf
-    """When the latest became known (CLOCK_MONOTONIC): who is counted may take a while to die."""
-    meals: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MEALS_KEPT))
+    """When the latest OOM kill became known (CLOCK_MONOTONIC): its victim dies a while later."""
+    hits: dict[str, int] = field(default_factory=dict)
+    """By limit, how often it is known to have run into it."""
+    throttled_at: float = -math.inf
+    """When it was last seen to be stopped for its CPU limit (CLOCK_MONOTONIC)."""
+    eating: set[int] = field(default_factory=set)
+    """Numbers of the meals under way."""
     releases: list[tuple[Answer, Refuse]] = field(default_factory=list)
     """Who waits for it to be gone; not empty once it is being released."""
+    unsaved: bool = False
+    """Whether its record on disk is older than what is known."""
+    leaving: bool = False
+    """Whether its group is being taken away."""
+    gone: Callable[[], None] = lambda: None
+    """Called when it is dead and its group is no more."""
+    _diet: tuple[Limits, Limits] | None = None
+
+    def __post_init__(self) -> None:
+        self.group = self.cgroups.group(self.record.name)
+
+    def diet(self) -> Limits:
+        """Those of its limits that the kernel enforces, the others unlimited.
+
+        Asked for at every reading, and so worked out once for each diet.
+        """
+        record = self.record
+        if self._diet is None or self._diet[0] is not record.limits:
+            self._diet = record.limits, record.limits.only(record.enforced)
+        return self._diet[1]
 
     def remember(self, readings: Readings) -> None:
         """Add to its history; of readings close to one another the latest stays."""
         history = self.history
-        if len(history) > 1 and readings.at - history[-2].at < APART_SECONDS:
+        if len(history) > 1 and (
+            readings.at - history[-2].at < APART_SECONDS
+            or history[-2][1:] == history[-1][1:] == readings[1:]
+        ):
             history[-1] = readings
         else:
             history.append(readings)
@@ -97,8 +127,11 @@ def epitaph_of(status: int, oom: bool, last: Readings, released: bool) -> Epitap
 
 def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str) -> ProcchiError:
     """The error that a failed step means to whoever asked."""
-    shown = command[0] if command else "a shell"
+    if step == "execve" and not command:
+        why = "its egg has no shell, and names no command to run: give one behind `--`"
+        return CommandNotFound(f"{what}: {why}")
     if step == "execve":
+        shown = command[0]
         if errno == 2:
             return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH")
         return CommandNotExecutable(f"{what}: {shown!r} cannot be executed ({said})")

@@ -9,15 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine import hatching
-from engine.errors import BadRequest, NameTaken, ProcchiError
+from engine.errors import BadRequest, HatchFailed, NameTaken, ProcchiError
 from engine.idmap import Child
+from engine.images.platforms import runs_here, this_platform
 from engine.model import Limits, check_name, now
+from engine.nest.diet import check_enforced
 from engine.nest.dweller import Answer, Dweller, Refuse, refusal
 from engine.nest.keeper import Keeper
-from engine.nest.loop import Lines, Timer
-from engine.nest.records import Record, start_time
-from engine.nest.wishes import variables_of, words_of
+from engine.nest.loop import Timer
+from engine.nest.records import Record
+from engine.nest.reports import Reports
+from engine.nest.wishes import ways_of
 from engine.steps import StepFailed
+from engine.syswrap import start_time
 
 IDLE_SECONDS = 0.02
 """How long the nest waits before it lays a house ahead, in case more is asked of it."""
@@ -44,30 +48,44 @@ class Hatchery:
             ghost = " (a ghost)" if taken.record.phase == "ghost" else ""
             raise NameTaken(f"{name} is taken{ghost}: `procchi release {name}`, or another name")
         egg = keeper.store.egg(str(wish.get("egg") or "home"))
+        if not runs_here(egg.platform):
+            raise HatchFailed(
+                f"{name} did not hatch: {egg.name} is for {egg.platform}, and this machine runs "
+                f"{this_platform()}: pull it without --platform, or install an emulator "
+                "(qemu-user-static)"
+            )
         hostname = check_name(str(wish.get("hostname") or name), "host name")
         if (network := str(wish.get("network") or "none")) not in {"none", "host"}:
             raise BadRequest(f"network {network[:40]!r} does not exist: choose none or host")
-        environment = variables_of(wish.get("environment") or {})
+        ways = ways_of(wish, egg)
+        limits = Limits.from_json(wish.get("limits") or {})
+        if wish.get("strict_limits"):
+            check_enforced(keeper, name, limits)
         record = Record(
             name=name,
             egg=egg.name,
             layers=egg.layers,
             created_at=now(),
-            command=words_of(wish.get("command") or []),
+            command=ways.command,
             hostname=hostname,
-            limits=Limits.from_json(wish.get("limits") or {}),
-            enforced=keeper.cgroups.enforced,
+            limits=limits,
+            enforced=keeper.cgroups.enforces(limits),
             network=network,
             read_only=bool(wish.get("read_only")),
             boot_id=keeper.boot,
+            environment=ways.environment,
+            working_directory=ways.working_directory,
+            user=ways.user,
+            stop_signal=ways.stop_signal,
+            cgroup=keeper.cgroups.to_json(),
         )
-        if not keeper.pets:
+        if not keeper.lives_in(keeper.cgroups):
             keeper.cgroups.prepare()
-        group = keeper.cgroups.group(name)
-        dweller = Dweller(record, f"{keeper.places.pets}/{name}", group)
+            keeper.ceiling.apply()
+        dweller = Dweller(record, f"{keeper.places.pets}/{name}", keeper.cgroups)
         keeper.pets[name] = dweller
         chroot_only = bool(wish.get("chroot_only"))
-        Hatching(self, dweller, environment, chroot_only, answer, refuse).begin()
+        Hatching(self, dweller, chroot_only, answer, refuse).begin()
 
     def take_house(self, network: str) -> hatching.House:
         """The house that was laid ahead, or a new one of which nothing stands yet."""
@@ -98,7 +116,7 @@ class Hatchery:
             hatching.lay(house)
             self._laid = house
             self._idle = keeper.loop.later(KEPT_SECONDS, self._clear)
-        except StepFailed as error:
+        except (StepFailed, OSError, ProcchiError) as error:
             keeper.complain(f"no house could be laid ahead: {error}")
             hatching.abandon(house)
 
@@ -115,16 +133,14 @@ class Hatching:
         self,
         hatchery: Hatchery,
         dweller: Dweller,
-        environment: Mapping[str, str],
         chroot_only: bool,
         answer: Answer,
         refuse: Refuse,
     ) -> None:
         self.hatchery, self.keeper, self.dweller = hatchery, hatchery.keeper, dweller
-        self.environment, self.chroot_only = environment, chroot_only
+        self.chroot_only = chroot_only
         self.answer, self.refuse = answer, refuse
-        self.reports: list[Any] = []
-        self.failure: tuple[str, int, str] | None = None
+        self.reports = Reports()
 
     def begin(self) -> None:
         """Run the nest's steps, and have the pet's side go on; the rest follows as it reports."""
@@ -140,9 +156,12 @@ class Hatching:
                 limits=record.limits,
                 hostname=record.hostname,
                 command=list(record.command),
-                environment=dict(self.environment),
+                environment=record.environment,
                 read_only=record.read_only,
                 chroot_only=self.chroot_only,
+                working_directory=record.working_directory,
+                user=record.user,
+                rlimits=keeper.cgroups.rlimits(record.limits),
             )
             hatching.furnish(house, plan, dweller.group)
             if house.child is None:
@@ -150,14 +169,13 @@ class Hatching:
             hatching.move_in(house, self._born)
         except (StepFailed, OSError, ProcchiError) as error:
             step = error.step if isinstance(error, StepFailed) else "record"
-            self.failure = (step, getattr(error, "errno", None) or 0, str(error))
+            self.reports.failure = (step, getattr(error, "errno", None) or 0, str(error))
             hatching.abandon(house)
             dweller.pidfd = -1
             self._clear_away(0)
             return
-        self.reports = list(house.reports)
         self.patience = keeper.loop.later(HATCH_SECONDS, self._too_late)
-        Lines(keeper.loop, house.told, self._heard, self._executed)
+        self.reports.hear(keeper.loop, house.told, house.reports, self._executed)
 
     def _born(self, child: Child) -> None:
         """Put down that it exists before it can do anything: a nest that dies now finds it."""
@@ -165,36 +183,34 @@ class Hatching:
         record.pid = child.pid
         self.dweller.pidfd = child.pidfd
         record.start_time = start_time(child.pid) or 0
-        self.dweller.group.inhabit(child.pid)
+        self.dweller.group.inhabit(child.pid, record.start_time)
         record.save(self.dweller.directory)
 
-    def _heard(self, line: bytes) -> None:
-        message = json.loads(line)
-        if "did" in message:
-            self.reports += message["did"]
-        elif "failed" in message:
-            self.failure = (message["failed"], message["errno"], message["error"])
-
     def _too_late(self) -> None:
-        self.failure = ("unexpected", 0, f"it took more than {HATCH_SECONDS:.0f} s")
+        self.reports.failure = ("unexpected", 0, f"it took more than {HATCH_SECONDS:.0f} s")
         self.keeper.send(self.dweller, signal.SIGKILL)
 
     def _executed(self) -> None:
         """The pipe is closed: the pet executes its command, or it is dead."""
         self.patience.cancel()
         dweller, keeper = self.dweller, self.keeper
-        told = any(report[0] == "execve" for report in self.reports)
-        if self.failure or not told:
-            if not self.failure:
+        if not self.reports.executed:
+            if not self.reports.failure:
                 oom = bool(dweller.group.read().oom_kills)
                 cause = "its memory limit is too small to start with" if oom else "it was killed"
-                self.failure = ("unexpected", 0, cause)
+                self.reports.failure = ("unexpected", 0, cause)
             self._give_up()
             return
         record = dweller.record
         record.phase = "alive"
-        record.save(dweller.directory, sync=False)  # the one before it is on the disk
-        keeper.expect_death(dweller)
+        try:
+            record.save(dweller.directory, sync=False)  # the one before it is on the disk
+        except OSError as error:  # the next nest would take it for one that never hatched
+            self.reports.failure = ("recorded", error.errno or 0, str(error))
+            record.phase = "hatching"
+            self._give_up()
+            return
+        keeper.begin_care(dweller)
         keeper.tell_of("hatched", dweller, egg=record.egg)
         self.answer({"pet": keeper.describe(dweller).to_json()})
         self._write_care_log()
@@ -202,10 +218,10 @@ class Hatching:
 
     def _write_care_log(self) -> None:
         order = {one.name: place for place, one in enumerate(hatching.STEPS)}
-        steps = sorted(self.reports, key=lambda report: order[report[0]])
+        steps = sorted(self.reports.steps, key=lambda report: order[report[0]])
         try:
             with open(f"{self.dweller.directory}/care.json", "w") as file:
-                json.dump(steps, file)
+                file.write(json.dumps(steps))  # json.dump encodes in Python, five times as slow
         except OSError as error:
             self.keeper.complain(f"{self.dweller.record.name}: no care log: {error}")
 
@@ -215,7 +231,7 @@ class Hatching:
         self.keeper.send(dweller, signal.SIGKILL)
         pidfd, dweller.pidfd = dweller.pidfd, -1
         os.close(pidfd)
-        self.keeper.when_ended(dweller.record.pid, self._clear_away)
+        self.keeper.loop.when_ended(dweller.record.pid, self._clear_away)
 
     def _clear_away(self, _: int, attempt: int = 0) -> None:
         dweller, keeper = self.dweller, self.keeper
@@ -227,15 +243,15 @@ class Hatching:
             keeper.loop.later(0.005, lambda: self._clear_away(0, attempt + 1))
             return
         try:
-            keeper.discard(dweller.directory, self._say_why)
+            keeper.clearing.discard(dweller.directory, self._say_why)
         except OSError:
             self._say_why()
 
     def _say_why(self) -> None:
-        assert self.failure
+        assert self.reports.failure
         name = self.dweller.record.name
         self.keeper.forget(self.dweller)
-        step, errno, said = self.failure
+        step, errno, said = self.reports.failure
         self.refuse(
             refusal(f"{name} did not hatch", self.dweller.record.command, step, errno, said)
         )

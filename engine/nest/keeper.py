@@ -7,16 +7,17 @@ something to tell or a process has ended; then the one who asked is answered.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from engine import confined, moods
-from engine.cgroups import Cgroups, Group
+from engine import moods
+from engine.cgroups import Cgroups, Group, in_place
 from engine.errors import (
     BadRequest,
     NoSuchPet,
@@ -24,9 +25,9 @@ from engine.errors import (
     ProcchiError,
 )
 from engine.idmap import IdMap
-from engine.images.removal import remove_contents
 from engine.images.store import Store
 from engine.model import (
+    EggDetails,
     Epitaph,
     Event,
     Limits,
@@ -35,19 +36,27 @@ from engine.model import (
     Readings,
     now,
 )
-from engine.nest.dweller import NEVER_READ, Answer, Dweller, Refuse, epitaph_of
+from engine.nest import meals
+from engine.nest.alarms import Alarms
+from engine.nest.ceiling import Ceiling
+from engine.nest.clearing import Clearing
+from engine.nest.dweller import NEVER_READ, Dweller, epitaph_of
 from engine.nest.loop import Loop
-from engine.nest.records import Record, boot_id, take_hold
+from engine.nest.minding import Minder
+from engine.nest.notices import Notices
+from engine.nest.records import boot_id
+from engine.nest.temper import Temper
 from engine.places import Places
-from engine.syswrap import close_all_but, pidfd_status
+from engine.syswrap import pidfd_status
 
-GRACE_SECONDS = 3.0
-"""How long a PID 1 that handles SIGTERM may take to end, before SIGKILL."""
+RESTED_SECONDS = 5.0
+"""A pet that was not throttled for this long, and is again, is news."""
+UNSAVED_SECONDS = 2.0
+"""How soon a disk that took no record is asked again."""
+REMOVAL_ATTEMPTS = 200
+"""Nine seconds in all; every twentieth kills who is still in the group."""
 OOM_SECONDS = 5.0
 """How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
-STRAY_ATTEMPTS = 200
-LOG_LIMIT = 1 << 20
-"""Bytes. Past it the older half of a pet's log is dropped."""
 
 
 class Keeper:
@@ -64,7 +73,13 @@ class Keeper:
     ) -> None:
         self.loop, self.places, self.cgroups, self.idmap = loop, places, cgroups, idmap
         self.tell, self.complain = tell, complain
+        self.notices = Notices(loop, complain)
+        self.minder = Minder(loop, self.notices, complain)
+        self.alarms = Alarms(loop, self.notices, self.notice_limits)
+        self.clearing = Clearing(loop, places, idmap, complain)
         self.store = Store(places.eggs, idmap)
+        self.ceiling = Ceiling(places, cgroups, complain)
+        self.temper = Temper(places, complain)
         self.pets: dict[str, Dweller] = {}
         self.when_empty: Callable[[], None] = lambda: None
         """Called when the last pet is gone."""
@@ -101,23 +116,35 @@ class Keeper:
         """Every pet and ghost that clients may know of."""
         return (d for d in self.pets.values() if d.record.phase != "hatching")
 
-    def read(self, dweller: Dweller) -> Readings:
-        """Take a reading, and judge its mood from it and those before."""
-        readings = dweller.group.read() if dweller.alive else NEVER_READ
+    def read(self, dweller: Dweller, glance: bool = False) -> Readings:
+        """Take a reading, and judge its mood from it and those before.
+
+        A `glance` costs less for a pet that has done nothing: see Group.glance.
+        """
+        readings = NEVER_READ
+        if dweller.alive:
+            readings = dweller.group.glance() if glance else dweller.group.read()
+            seen = readings, dweller.status, dweller.diet(), self.temper.thresholds
+            if seen == dweller.judged:  # by a glance at a pet in which nothing stirs
+                return readings
+            dweller.judged = seen
         record = dweller.record
         if dweller.alive:
             dweller.remember(readings)
             self._count_oom_kills(dweller, readings)
+            self._notice_throttling(dweller)
+            self._notice_hits(dweller, {"pids": readings.forks_refused or 0})
         elif record.epitaph and record.epitaph.last_readings:
             readings = record.epitaph.last_readings
         before = dweller.mood
         if dweller.alive:
-            limits = Limits(
-                **{key: getattr(record.limits, key) for key in record.enforced},
-                **{key: None for key in ("memory", "cpu", "pids") if key not in record.enforced},
-            )
             dweller.mood = moods.judge(
-                dweller.status, limits, self.cgroups.files, dweller.history, before
+                dweller.status,
+                dweller.diet(),
+                dweller.cgroups.files,
+                dweller.history,
+                before,
+                thresholds=self.temper.thresholds,
             )
         else:
             cause = record.epitaph.cause if record.epitaph else "nobody saw how"
@@ -127,11 +154,34 @@ class Keeper:
         return readings
 
     def _count_oom_kills(self, dweller: Dweller, readings: Readings) -> None:
-        kills = (readings.oom_kills or 0) - dweller.oom_kills
+        kills = (readings.oom_kills or 0) - dweller.record.oom_kills
         if kills > 0:
-            dweller.oom_kills += kills
+            dweller.record.oom_kills += kills
             dweller.oom_at = readings.at
+            self.save(dweller, sync=False)
             self.tell_of("oom", dweller, kills=kills)
+
+    def _notice_throttling(self, dweller: Dweller) -> None:
+        if len(dweller.history) < 2:
+            return
+        then, now = dweller.history[-2], dweller.history[-1]
+        times = (now.throttled or 0) - (then.throttled or 0)
+        if times <= 0:
+            return
+        if now.at - dweller.throttled_at > RESTED_SECONDS:
+            self.tell_of("throttled", dweller, periods=times)
+        dweller.throttled_at = now.at
+
+    def notice_limits(self, dweller: Dweller) -> None:
+        """Tell of the limits that it has run into since it was last looked at, and how it is."""
+        self._notice_hits(dweller, dweller.group.hits())
+        self.read(dweller)
+
+    def _notice_hits(self, dweller: Dweller, hits: Mapping[str, int]) -> None:
+        for limit, count in hits.items():
+            if (times := count - dweller.hits.get(limit, 0)) > 0:
+                dweller.hits[limit] = count
+                self.tell_of("limit", dweller, limit=limit, times=times)
 
     def describe(self, dweller: Dweller, readings: Readings | None = None) -> Pet:
         """The pet as clients see it, with `readings` or a fresh one."""
@@ -155,6 +205,11 @@ class Keeper:
             read_only=record.read_only,
             meals=record.meals,
             epitaph=record.epitaph,
+            environment=record.environment,
+            working_directory=record.working_directory,
+            user=record.user,
+            stop_signal=record.stop_signal,
+            in_place=in_place(dweller.cgroups.rlimits(record.limits)),
         )
 
     def facts(self, dweller: Dweller) -> tuple[Any, ...]:
@@ -162,6 +217,15 @@ class Keeper:
         record = dweller.record
         mood = dweller.mood.name
         return (record.phase, record.asleep, record.meals, record.limits, record.pid, mood)
+
+    def grouped(self) -> list[tuple[Group, Limits]]:
+        """The groups of all pets that live under the ceiling, and their limits."""
+        ours = (d for d in self.pets.values() if d.alive and d.cgroups is self.cgroups)
+        return [(d.group, d.record.limits) for d in ours]
+
+    def lives_in(self, cgroups: Cgroups) -> bool:
+        """Whether any pet or ghost has its group there."""
+        return any(dweller.cgroups is cgroups for dweller in self.pets.values())
 
     def layers_in_use(self) -> set[str]:
         """Layers that a pet or ghost stands on."""
@@ -171,29 +235,70 @@ class Keeper:
         """Tell whoever watches what has happened to a pet."""
         self.tell(Event(kind, dweller.record.name, now(), detail))
 
-    def _save(self, dweller: Dweller) -> None:
-        """Write its record; a disk that refuses costs the record, not the pet."""
+    def save(self, dweller: Dweller, sync: bool = True) -> None:
+        """Write its record; a disk that refuses is asked again until it takes it."""
+        try:
+            dweller.record.save(dweller.directory, sync)
+        except OSError as error:
+            if not dweller.unsaved:
+                self.complain(f"{dweller.record.name}: its record is not written yet: {error}")
+                dweller.unsaved = True
+                self.loop.later(UNSAVED_SECONDS, lambda: self._save_at_last(dweller))
+        else:
+            dweller.unsaved = False
+
+    def _save_at_last(self, dweller: Dweller) -> None:
+        if not dweller.unsaved or self.pets.get(dweller.record.name) is not dweller:
+            return
         try:
             dweller.record.save(dweller.directory)
-        except OSError as error:
-            self.complain(f"{dweller.record.name}: its record could not be written: {error}")
+            dweller.unsaved = False
+        except OSError:
+            self.loop.later(UNSAVED_SECONDS, lambda: self._save_at_last(dweller))
 
-    def care(self, name: str) -> dict[str, Any]:
-        """The steps of a pet's hatching, and of its latest meals. Raises ProcchiError."""
+    def care(self, name: str, meal: int | None = None) -> list[Any]:
+        """The steps of a pet's hatching, or of one of its latest meals. Raises ProcchiError."""
         dweller = self.find(name)
+        if meal is not None:
+            if (eaten := meals.steps(dweller.directory, meal)) is None:
+                raise BadRequest(
+                    f"{name}'s meal {meal} is not known: its last {meals.KEPT} are kept, and "
+                    f"`procchi meals {name}` lists them"
+                )
+            return eaten
         try:
             with open(f"{dweller.directory}/care.json") as file:
-                steps = json.load(file)
+                steps: list[Any] = json.load(file)
         except (OSError, ValueError) as error:
             raise ProcchiError(f"{name} has no care log that can be read: {error}") from error
-        return {"hatch": steps, "meals": list(dweller.meals)}
+        return steps
 
-    def remove_egg(self, name: str) -> None:
-        """Remove an egg from the store. Raises NoSuchEgg, or ProcchiError while a pet needs it."""
-        living = sorted(d.record.name for d in self.pets.values() if d.record.egg == name)
-        if living:
-            raise ProcchiError(f"{', '.join(living)} hatched from {name}: release them first")
+    def lives_on(self, egg: str) -> list[str]:
+        """Pets and ghosts that hatched from the egg called `egg`."""
+        return sorted(d.record.name for d in self.pets.values() if d.record.egg == egg)
+
+    def describe_egg(self, name: str) -> EggDetails:
+        """All that is known of an egg. Raises NoSuchEgg."""
+        egg = self.store.egg(name)
+        layers = [layer for digest in egg.layers if (layer := self.store.layer(digest))]
+        return EggDetails(
+            egg,
+            parts=tuple((str(digest), int(size)) for one in layers for digest, size in one.parts),
+            entries=sum(layer.entries for layer in layers),
+            pets=tuple(self.lives_on(name)),
+        )
+
+    def remove_egg(self, name: str, done: Callable[[], None]) -> None:
+        """Remove an egg from the store, and call `done` when nothing is left of it.
+
+        Raises NoSuchEgg, or ProcchiError while a pet needs it.
+        """
+        if living := self.lives_on(name):
+            ghosts = [one for one in living if not self.pets[one].alive]
+            shown = [f"{one} (a ghost)" if one in ghosts else one for one in living]
+            raise ProcchiError(f"{', '.join(shown)} hatched from {name}: release them first")
         self.store.remove(name, in_use=self.layers_in_use())
+        self.clearing.in_a_child(self.store.clean, f"the egg {name}", done)
 
     # --- talking to it ---
 
@@ -238,38 +343,21 @@ class Keeper:
             raise ProcchiError(f"{name} could not be {_verb(frozen)}: {error}") from error
         if dweller.record.asleep != frozen:
             dweller.record.asleep = frozen
-            self._save(dweller)
+            self.save(dweller)
             self.tell_of("asleep" if frozen else "awake", dweller)
-        return dweller
-
-    # --- feeding less or more ---
-
-    def diet(self, name: str, changes: Mapping[str, Any]) -> Dweller:
-        """Change a living pet's limits; those not named stay. Raises ProcchiError."""
-        dweller = self.find(name)
-        if not dweller.alive or dweller.releases:
-            raise NotAwake(f"{name} is a ghost: it needs no diet")
-        record = dweller.record
-        limits = Limits.from_json(record.limits.to_json() | dict(changes))
-        try:
-            dweller.group.limit(limits)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                dweller.group.limit(record.limits)  # what was changed before the refusal
-            raise ProcchiError(f"{name}'s diet stays as it is: {_refused(error)}") from error
-        record.limits = limits
-        self._save(dweller)
-        self.tell_of("diet", dweller, **limits.to_json())
         return dweller
 
     # --- dying ---
 
-    def expect_death(self, dweller: Dweller) -> None:
-        """Watch for the end of its PID 1."""
+    def begin_care(self, dweller: Dweller) -> None:
+        """It lives: watch for its limits and the end of its PID 1, and look after its log."""
         self.loop.readable(dweller.pidfd, lambda: self._died(dweller))
+        self.alarms.set(dweller)
+        self.minder.mind(dweller)
 
     def _died(self, dweller: Dweller) -> None:
         self.loop.forget(dweller.pidfd)
+        self.alarms.unset(dweller.record.name)
         if dweller.ours:
             _, status = os.waitpid(dweller.record.pid, 0)
         else:
@@ -279,259 +367,64 @@ class Keeper:
         dweller.pidfd = -1
         last = dweller.group.read()
         self._count_oom_kills(dweller, last)
+        if last[1:] == NEVER_READ[1:] and dweller.history:  # without a group all went with PID 1
+            last = dweller.history[-1]
+        released = bool(dweller.releases)
         killed = status != -1 and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        oom = killed and last.at - dweller.oom_at < OOM_SECONDS
-        self.bury(dweller, epitaph_of(status, oom, last, released=bool(dweller.releases)))
-        self._take_group_away(dweller)
+        oom = killed and not released and time.monotonic() - dweller.oom_at < OOM_SECONDS
+        self.bury(dweller, epitaph_of(status, oom, last, released))
+        self.take_group_away(dweller)
 
     def bury(self, dweller: Dweller, epitaph: Epitaph) -> None:
         """Make it a ghost."""
         record = dweller.record
+        self.minder.trim(dweller)
+        epitaph = replace(epitaph, last_words=self.minder.last_words(dweller))
         record.phase, record.asleep, record.epitaph = "ghost", False, epitaph
         dweller.history.clear()
         dweller.mood = Mood("ghost", epitaph.cause)
-        self._save(dweller)
+        self.save(dweller)
         self.tell_of("died", dweller, cause=epitaph.cause, exit_code=epitaph.exit_code)
 
-    def _take_group_away(self, dweller: Dweller, attempt: int = 0) -> None:
-        """Remove its group, as soon as the last process has left it; then go on releasing."""
+    def take_group_away(self, dweller: Dweller) -> None:
+        """Remove its group, as soon as the last process has left it; then it is `gone`."""
+        if not dweller.leaving:
+            dweller.leaving = True
+            self._take_group_away(dweller, 0)
+
+    def _take_group_away(self, dweller: Dweller, attempt: int) -> None:
         try:
             gone = dweller.group.remove()
+            if not gone and attempt and attempt % 20 == 0:
+                dweller.group.kill()
         except OSError as error:
             self.complain(f"{dweller.record.name}: its group could not be removed: {error}")
             gone = True
-        if gone or attempt > 200:
-            if dweller.releases:
-                self._remove(dweller)
+        if not gone and attempt < REMOVAL_ATTEMPTS:
+            again = partial(self._take_group_away, dweller, attempt + 1)
+            self.loop.later(0.002 if attempt < 20 else 0.05, again)
             return
-        if attempt and attempt % 20 == 0:
-            dweller.group.kill()
-        self.loop.later(
-            0.002 if attempt < 20 else 0.05, lambda: self._take_group_away(dweller, attempt + 1)
-        )
+        if not gone:
+            self.complain(f"{dweller.record.name}: its group does not become empty, and stays")
+        dweller.leaving = False
+        dweller.gone()
 
-    # --- releasing ---
-
-    def release(self, name: str, answer: Answer, refuse: Refuse) -> None:
-        """End a pet and remove all that was its. Answers `{}` once it is gone. Raises NoSuchPet."""
-        dweller = self.find(name)
-        first = not dweller.releases
-        dweller.releases.append((answer, refuse))
-        if not first:
-            return
-        if not dweller.alive:
-            self._take_group_away(dweller)
-            return
-        if _handles(dweller.record.pid, signal.SIGTERM) and not dweller.record.asleep:
-            self.send(dweller, signal.SIGTERM)
-            self.loop.later(GRACE_SECONDS, lambda: self._kill(dweller))
-        else:  # a PID 1 that does not handle SIGTERM never sees it: pid_namespaces(7)
-            self._kill(dweller)
-
-    def _kill(self, dweller: Dweller) -> None:
-        if dweller.pidfd == -1:
-            return
-        self.send(dweller, signal.SIGKILL)
-        if dweller.record.asleep:
-            with contextlib.suppress(OSError):
-                dweller.group.freeze(False)  # a v1 freezer holds even the dying
+    # --- going ---
 
     def send(self, dweller: Dweller, number: int) -> None:
         """Send a signal to its PID 1, which may be dead already."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(dweller.pidfd, number)
 
-    def _remove(self, dweller: Dweller) -> None:
-        """Move its directory out of the way, and have it deleted by a process of its own."""
-        name = dweller.record.name
-        try:
-            self.discard(dweller.directory, lambda: self._released(dweller))
-        except OSError as error:
-            waiting, dweller.releases = dweller.releases, []
-            for _, refuse in waiting:
-                refuse(ProcchiError(f"{name}'s directory could not be removed: {error}"))
-
-    def _released(self, dweller: Dweller) -> None:
-        self.forget(dweller)
-        self.tell_of("released", dweller)
-        for answer, _ in dweller.releases:
-            answer({})
-
     def forget(self, dweller: Dweller) -> None:
         """Its name is free again; after the last one not even an empty group is left."""
-        del self.pets[dweller.record.name]
+        if self.pets.get(dweller.record.name) is dweller:  # and not another of that name
+            del self.pets[dweller.record.name]
+        if not self.lives_in(dweller.cgroups):
+            dweller.cgroups.remove()
         if not self.pets:
-            self.cgroups.remove()
             self.when_empty()
-
-    def discard(self, directory: str, done: Callable[[], None]) -> None:
-        """Remove a pet's directory; calls `done` when nothing is left. Raises OSError.
-
-        What a pet wrote belongs to its ids, and may be a tree of any depth: a confined process
-        with those ids removes it, while the nest goes on.
-        """
-        if not os.path.lexists(directory):
-            done()
-            return
-        grave = f"{self.places.trash}/{os.urandom(16).hex()}"
-        os.rename(directory, grave)
-        self._empty(grave, done)
-
-    def _empty(self, grave: str, done: Callable[[], None]) -> None:
-        self._in_a_child(lambda: remove_tree(grave, self.idmap), grave, done)
-
-    def _in_a_child(self, work: Callable[[], object], what: str, done: Callable[[], None]) -> None:
-        """Clear something away in a process of its own, and call `done` when that has ended."""
-        pid = os.fork()
-        if pid == 0:
-            try:
-                close_all_but(())  # clients must see us hang up when we do
-                work()
-            except BaseException as error:
-                self.complain(f"{what} could not be removed: {error}")
-            finally:
-                os._exit(0)
-        self.when_ended(pid, lambda _: done())
-
-    def when_ended(self, pid: int, done: Callable[[int], None]) -> None:
-        """Call `done` with the wait status of the child `pid`, when it has ended."""
-        pidfd = os.pidfd_open(pid)
-
-        def ended() -> None:
-            self.loop.forget(pidfd)
-            os.close(pidfd)
-            _, status = os.waitpid(pid, 0)
-            done(status)
-
-        self.loop.readable(pidfd, ended)
-
-    # --- coming back ---
-
-    def come_home(self) -> None:
-        """After a start: adopt the pets that live, bury those that died, clear what was left."""
-        with os.scandir(self.places.pets) as entries:
-            names = sorted(entry.name for entry in entries)
-        for name in names:
-            directory = f"{self.places.pets}/{name}"
-            try:
-                record = Record.load(directory)
-            except ProcchiError as error:
-                self._set_aside(name, directory, error)
-                continue
-            self._find_again(Dweller(record, directory, self.cgroups.group(name)))
-        for name in self.cgroups.names():
-            if name not in self.pets:
-                self._clear_group(self.cgroups.group(name))
-        with os.scandir(self.places.trash) as entries:
-            for entry in entries:
-                self._empty(entry.path, lambda: None)
-        self._in_a_child(self.store.clean, "what dead pulls left", lambda: None)
-
-    def _clear_group(self, group: Group) -> None:
-        """Take away a group whose pet never got as far as a record, or lost it.
-
-        Waits, since a new pet of that name must not be taken for the old one's rest.
-        """
-        for _ in range(STRAY_ATTEMPTS):
-            group.kill()
-            if group.remove():
-                return
-            time.sleep(0.01)
-        self.complain(f"{group} does not become empty: it is left as it is")
-
-    def _find_again(self, dweller: Dweller) -> None:
-        record = dweller.record
-        dweller.group.inhabit(record.pid)
-        pidfd = None
-        if record.boot_id == self.boot and record.phase != "ghost":
-            pidfd = take_hold(record.pid, record.start_time)
-        if record.phase == "hatching":  # the nest died over it: nobody was told that it lives
-            if pidfd is not None:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.close(pidfd)
-            self._clear_group(dweller.group)
-            self.discard(dweller.directory, lambda: None)
-            return
-        self.pets[record.name] = dweller
-        if record.phase == "ghost":
-            self._take_group_away(dweller)
-            return
-        if pidfd is not None:
-            dweller.pidfd, dweller.ours = pidfd, False
-            dweller.oom_kills = dweller.group.read().oom_kills or 0
-            self.expect_death(dweller)
-            self.tell_of("adopted", dweller)
-            return
-        last = dweller.group.read()
-        if record.boot_id != self.boot:
-            cause = "the host was restarted"
-        else:
-            cause = "died while no nest was there to see how"
-        oom = bool(last.oom_kills)
-        self.bury(dweller, Epitaph(cause, None, None, oom, last if last.memory else None))
-        self._take_group_away(dweller)
-
-    def _set_aside(self, name: str, directory: str, error: ProcchiError) -> None:
-        """Keep a directory whose record cannot be read, where no pet will be looked for."""
-        self.complain(f"{error}: set aside in {self.places.data}/broken")
-        os.makedirs(f"{self.places.data}/broken", mode=0o700, exist_ok=True)
-        os.rename(directory, f"{self.places.data}/broken/{name}.{os.urandom(4).hex()}")
-
-    # --- keeping house ---
-
-    def trim_logs(self) -> None:
-        """Drop the older half of logs that have grown past their limit.
-
-        The pet writes at the end whatever the size (O_APPEND), so the file can be cut under it.
-        """
-        for dweller in self.pets.values():
-            path = f"{dweller.directory}/log"
-            try:
-                if not dweller.alive or os.stat(path).st_size <= LOG_LIMIT:
-                    continue
-                with open(path, "r+b", buffering=0) as log:
-                    log.seek(-LOG_LIMIT // 2, os.SEEK_END)
-                    tail = log.read(LOG_LIMIT // 2)
-                    log.truncate(0)
-                    log.seek(0)
-                    log.write(tail[tail.find(b"\n") + 1 :])
-            except OSError as error:
-                self.complain(f"{path} could not be cut: {error}")
-
-
-def remove_tree(grave: str, idmap: IdMap) -> None:
-    """Remove the directory `grave` of a pet. Changes the working directory. Raises OSError.
-
-    What the pet wrote may belong to ids that an ordinary user cannot remove the files of; a
-    confined child with the pet's ids can.
-    """
-    if os.geteuid() != 0:
-        for name in ("upper", "work"):
-            if os.path.isdir(f"{grave}/{name}"):
-                confined.run(remove_contents, f"{grave}/{name}", idmap)
-    os.chdir(grave)
-    remove_contents()
-    os.rmdir(grave)
-
-
-def _refused(error: OSError) -> str:
-    """Why the kernel would not take a limit."""
-    if error.errno == errno.EBUSY:
-        return f"more memory is in use than that, and cannot be taken away ({error})"
-    return str(error)
 
 
 def _verb(frozen: bool) -> str:
     return "put to sleep" if frozen else "woken"
-
-
-def _handles(pid: int, number: int) -> bool:
-    """Whether the process catches the signal (SigCgt in proc_pid_status(5))."""
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                if line.startswith("SigCgt:"):
-                    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    except OSError:
-        pass
-    return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -13,10 +12,11 @@ from typing import Any
 from engine import feeding
 from engine.errors import BadRequest, ProcchiError
 from engine.model import now
+from engine.nest import meals
 from engine.nest.dweller import Answer, Dweller, Refuse, exit_code, refusal
 from engine.nest.keeper import Keeper
-from engine.nest.loop import Lines
-from engine.nest.wishes import variables_of, window_of, words_of
+from engine.nest.reports import Reports
+from engine.nest.wishes import text_of, variables_of, window_of, words_of
 from engine.steps import StepFailed
 
 
@@ -38,20 +38,27 @@ def feed(
         raise BadRequest("nothing to eat: give a command, as in `procchi feed moka -- ls`")
     if len(descriptors) != (1 if wish.get("terminal") else 3):
         raise BadRequest("a meal needs three descriptors, or one socket for a terminal")
-    environment = {"HOSTNAME": dweller.record.hostname}
+    record = dweller.record
+    environment = {"HOSTNAME": record.hostname} | record.environment
     environment |= variables_of(wish.get("environment") or {})
+    user, place = wish.get("user"), wish.get("working_directory")
     ends = socket.socket(fileno=os.dup(descriptors[0])) if wish.get("terminal") else None
     table = feeding.Table(
-        pid=dweller.record.pid,
+        pid=record.pid,
         pidfd=dweller.pidfd,
         group=dweller.group,
         idmap=keeper.idmap,
-        network=dweller.record.network,
+        network=record.network,
         command=command,
         environment=environment,
         stdio=None if ends else (descriptors[0], descriptors[1], descriptors[2]),
         terminal=ends,
         window=window_of(wish.get("window")),
+        working_directory=record.working_directory
+        if place is None
+        else text_of(place, "working directory"),
+        user=record.user if user is None else text_of(user, "user"),
+        rlimits=dweller.cgroups.rlimits(record.limits),
         own_pids=keeper.own_pids,
     )
     return Feeding(keeper, dweller, table, answer, refuse)
@@ -71,16 +78,17 @@ class Feeding:
         self.keeper, self.dweller, self.table = keeper, dweller, table
         self.answer, self.refuse = answer, refuse
         self.started = time.monotonic()
-        self.reports: list[Any] = []
-        self.failure: tuple[str, int, str] | None = None
+        self.reports = Reports()
         self.pid = 0
         self.pidfd = -1
         self.status: int | None = None
         self.executed = False
+        self.number = 0
+        """Among the pet's meals, from 1; 0 until its command runs."""
         self.over: Callable[[], None] = lambda: None
         """Called after the last word."""
         keeper.read(dweller)
-        self.oom_kills = dweller.oom_kills
+        self.oom_kills = dweller.record.oom_kills
         told, tell = os.pipe2(os.O_CLOEXEC)
         try:
             feeding.feed(table, tell)
@@ -91,22 +99,18 @@ class Feeding:
             os.close(tell)
             if table.terminal:
                 table.terminal.close()
-        self.reports = list(table.reports)
         if table.own_pids is not None:
             self._wait_for(*table.joiner)
         else:
             os.close(table.joiner.pidfd)
-            keeper.when_ended(table.joiner.pid, lambda _: None)
-        Lines(keeper.loop, told, self._heard, self._executed)
-
-    def _heard(self, line: bytes) -> None:
-        message = json.loads(line)
-        if "did" in message:
-            self.reports += message["did"]
-        elif "child" in message:
-            self._wait_for(message["child"], os.pidfd_open(message["child"]))
-        elif "failed" in message:
-            self.failure = (message["failed"], message["errno"], message["error"])
+            keeper.loop.when_ended(table.joiner.pid, lambda _: None)
+        self.reports.hear(
+            keeper.loop,
+            told,
+            table.reports,
+            self._executed,
+            child=lambda pid: self._wait_for(pid, os.pidfd_open(pid)),
+        )
 
     def _wait_for(self, pid: int, pidfd: int) -> None:
         """This child is the one that executes the command."""
@@ -125,27 +129,41 @@ class Feeding:
     def _executed(self) -> None:
         """The pipe is closed: the command runs, or nothing will."""
         self.executed = True
-        record = self.dweller.record
-        if self.pid == 0 or not (self.reports[1:] or self.failure):
-            said = self.failure or (
-                "unexpected",
-                0,
-                "the pet died, or its memory limit was reached",
-            )
-            self.refuse(refusal(f"{record.name} could not be fed", self.table.command, *said))
-            return
-        if not self.failure:
-            record.meals += 1
-            self.dweller.meals.append(
-                {
-                    "command": list(self.table.command),
-                    "at": now().isoformat(),
-                    "steps": self.reports,
-                }
-            )
-            self.keeper.tell_of("fed", self.dweller, command=list(self.table.command))
-            self.answer({"pid": self.pid})
+        if not self.reports.failure and not self.reports.executed:
+            self.reports.failure = ("unexpected", 0, self._why_killed())
+        if not self.reports.failure:
+            self._begun()
+        elif self.pid == 0:  # it came to nothing before there was somebody to wait for
+            self.status = 0
         self._conclude()
+
+    def _why_killed(self) -> str:
+        """What ended it while it was still our own code."""
+        if self.dweller.alive:
+            self.keeper.read(self.dweller)
+        if self.dweller.record.oom_kills > self.oom_kills:
+            return "the pet's memory limit leaves too little to begin with"
+        return "it was killed before its command began, as when the pet dies"
+
+    def _begun(self) -> None:
+        """It counts from here on: write it down, and tell everybody."""
+        record, command = self.dweller.record, list(self.table.command)
+        record.meals += 1
+        self.number = record.meals
+        self.dweller.eating.add(self.number)
+        self.answer({"pid": self.pid, "meal": self.number})
+        self.keeper.tell_of("fed", self.dweller, command=command, meal=self.number)
+        self._write_down(
+            lambda to: meals.begin(to, self.number, command, now().isoformat(), self.reports.steps)
+        )
+
+    def _write_down(self, write: Callable[[str], None]) -> None:
+        if self.dweller.releases:
+            return
+        try:
+            write(self.dweller.directory)
+        except OSError as error:  # a full disk costs the memory of a meal, not the meal
+            self.keeper.complain(f"{self.dweller.record.name}: meal {self.number}: {error}")
 
     def _ended(self) -> None:
         self.keeper.loop.forget(self.pidfd)
@@ -158,18 +176,20 @@ class Feeding:
         """Answer, once the command has ended and all of the pipe is read."""
         if self.status is None or not self.executed:
             return
-        if self.failure:
+        if self.reports.failure:
             name = self.dweller.record.name
-            self.refuse(refusal(f"{name} could not eat that", self.table.command, *self.failure))
+            what = f"{name} could not eat that"
+            self.refuse(refusal(what, self.table.command, *self.reports.failure))
             return
+        self.dweller.eating.discard(self.number)
         code = exit_code(self.status)
         if self.dweller.alive:
             self.keeper.read(self.dweller)
-        detail = {
-            "exit_code": code,
-            "duration": time.monotonic() - self.started,
-            "oom_killed": self.dweller.oom_kills > self.oom_kills,
-        }
-        self.keeper.tell_of("meal-over", self.dweller, command=list(self.table.command), **detail)
+        took = time.monotonic() - self.started
+        oom = self.dweller.record.oom_kills > self.oom_kills
+        detail = {"exit_code": code, "duration": took, "oom_killed": oom}
         self.answer(detail)
+        eaten = {"command": list(self.table.command), "meal": self.number}
+        self.keeper.tell_of("meal-over", self.dweller, **eaten, **detail)
+        self._write_down(lambda to: meals.end(to, self.number, code, took, oom))
         self.over()

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from engine.errors import ProcchiError
 from engine.model import Epitaph, Limits
 
 Phase = Literal["hatching", "alive", "ghost"]
 FILE = "pet.json"
+_NONSENSE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
+    ProcchiError,
+)
+"""What reading a file raises that is no record, whatever else it is."""
 
 
 @dataclass(slots=True)
@@ -40,7 +45,15 @@ class Record:
     boot_id: str = ""
     asleep: bool = False
     meals: int = 0
+    oom_kills: int = 0
+    """How many are known, and so are not news."""
     epitaph: Epitaph | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    user: str = ""
+    stop_signal: str = ""
+    cgroup: dict[str, Any] = field(default_factory=dict)
+    """Where its group is, as `Cgroups.to_json` says it; empty in a record of an older nest."""
 
     def to_json(self) -> dict[str, Any]:
         """Every field by name."""
@@ -61,12 +74,20 @@ class Record:
             "boot_id": self.boot_id,
             "asleep": self.asleep,
             "meals": self.meals,
+            "oom_kills": self.oom_kills,
             "epitaph": self.epitaph.to_json() if self.epitaph else None,
+            "environment": self.environment,
+            "working_directory": self.working_directory,
+            "user": self.user,
+            "stop_signal": self.stop_signal,
+            "cgroup": self.cgroup,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
         """The inverse of `to_json`."""
+        if data["phase"] not in get_args(Phase):
+            raise ValueError(f"there is no phase {data['phase']!r}")
         return cls(
             name=data["name"],
             egg=data["egg"],
@@ -84,7 +105,13 @@ class Record:
             boot_id=data["boot_id"],
             asleep=data["asleep"],
             meals=int(data["meals"]),
+            oom_kills=int(data.get("oom_kills", 0)),
             epitaph=Epitaph.from_json(data["epitaph"]) if data["epitaph"] else None,
+            environment=dict(data.get("environment") or {}),
+            working_directory=data.get("working_directory", ""),
+            user=data.get("user", ""),
+            stop_signal=data.get("stop_signal", ""),
+            cgroup=dict(data.get("cgroup") or {}),
         )
 
     def save(self, directory: str, sync: bool = True) -> None:
@@ -100,7 +127,7 @@ class Record:
         try:
             with open(f"{directory}/{FILE}", "rb") as file:
                 record = cls.from_json(json.load(file))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ProcchiError) as error:
+        except _NONSENSE as error:
             raise ProcchiError(f"{directory}/{FILE}: {type(error).__name__}: {error}") from error
         if record.name != os.path.basename(directory):
             raise ProcchiError(f"{directory}/{FILE} is the record of {record.name!r}")
@@ -126,32 +153,3 @@ def boot_id() -> str:
     """This boot's identity: a pid means nothing after another one."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
-
-
-def start_time(pid: int) -> int | None:
-    """Clock ticks since boot at which `pid` started; None when there is no such process.
-
-    A process may have any name, `) (` included: the fields are counted behind the last `)`.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            content = file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = content.rpartition(b")")[2].split()
-    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
-
-
-def take_hold(pid: int, started: int) -> int | None:
-    """A pidfd of the process `pid` that started at `started`; None when it is gone.
-
-    The start time is read with the pidfd in hand, so the number cannot change hands between.
-    """
-    try:
-        pidfd = os.pidfd_open(pid)
-    except (ProcessLookupError, ValueError):
-        return None
-    if start_time(pid) == started:
-        return pidfd
-    os.close(pidfd)
-    return None

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from engine import images
 from engine.errors import BadRequest, NestUnreachable, ProcchiError
 from engine.model import now
-from engine.nest import kitchen
+from engine.nest import kitchen, meals
+from engine.nest.details import details
+from engine.nest.diet import diet
 from engine.nest.hatchery import Hatchery
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
+from engine.nest.releasing import release
 from engine.nest.watching import Observatory, Watcher
 from engine.syswrap import close_all_but
 from engine.wire import LONGEST_REQUEST, MOST_DESCRIPTORS, PROTOCOL, Wire, encode
 
 LONGEST_BACKLOG = 64 << 20
 """Bytes not yet read by a client. One that lets more pile up is hung up on."""
+
+RESERVED = 64
+"""Descriptors that are left for what is under way, and for those who want to release pets."""
+COSTLY = frozenset({"hatch", "feed", "pull", "catalogue", "watch"})
+FULL_SECONDS = 0.1
+SWEEP_SECONDS = 0.5
+"""After a pull was killed: its helpers die with it, but not at once."""
 
 
 class Server:
@@ -40,7 +52,12 @@ class Server:
     def _accept(self) -> None:
         try:
             sock, _ = self.listener.accept()
-        except OSError:  # gone again, or no descriptor left: it may try again
+        except BlockingIOError:  # gone again
+            return
+        except OSError:  # no descriptor left: it waits at the door until one is
+            door = self.listener.fileno()
+            self.loop.forget(door)
+            self.loop.later(FULL_SECONDS, lambda: self.loop.readable(door, self._accept))
             return
         sock.setblocking(False)
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -56,6 +73,12 @@ class Server:
         if message.get("protocol") != PROTOCOL and op not in {"status", "stop"}:
             raise NestUnreachable(
                 "this nest is of another version: `procchi nest stop`, and try again; pets live on"
+            )
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if op in COSTLY and _descriptors() >= most - RESERVED:
+            raise ProcchiError(
+                f"the nest may have {most} files open and has nearly that: release pets, or "
+                "`procchi nest stop` and raise the limit (`ulimit -Hn`)"
             )
         match op:
             case "hatch":
@@ -79,23 +102,47 @@ class Server:
                 visitor.answer({"pets": pets})
             case "look":
                 visitor.answer({"pet": keeper.describe(keeper.find(message["name"])).to_json()})
+            case "details":
+                visitor.answer({"details": details(keeper, message["name"]).to_json()})
             case "care":
-                visitor.answer(keeper.care(message["name"]))
+                number = message.get("meal")
+                steps = keeper.care(message["name"], None if number is None else int(number))
+                visitor.answer({"steps": steps})
+            case "meals":
+                dweller = keeper.find(message["name"])
+                eaten = meals.past(dweller.directory, dweller.eating)
+                visitor.answer({"meals": [meal.to_json() for meal in eaten]})
             case "sleep" | "wake":
                 dweller = keeper.freeze(message["name"], op == "sleep")
                 visitor.answer({"pet": keeper.describe(dweller).to_json()})
             case "diet":
-                dweller = keeper.diet(message["name"], message["limits"])
+                dweller = diet(keeper, message["name"], message["limits"])
                 visitor.answer({"pet": keeper.describe(dweller).to_json()})
+            case "moods":
+                keeper.temper.change(dict(message.get("changes") or {}))
+                visitor.answer({"thresholds": keeper.temper.status()})
+            case "ceiling":
+                changes, lives = dict(message.get("changes") or {}), keeper.lives_in(keeper.cgroups)
+                keeper.ceiling.change(changes, keeper.grouped(), lives)
+                visitor.answer({"ceiling": keeper.ceiling.status()})
             case "release":
-                keeper.release(message["name"], visitor.answer, visitor.refuse)
+                release(keeper, message["name"], visitor.answer, visitor.refuse)
             case "eggs":
                 visitor.answer({"eggs": [egg.to_json() for egg in keeper.store.eggs()]})
+            case "egg":
+                visitor.answer({"egg": keeper.describe_egg(message["name"]).to_json()})
             case "remove-egg":
-                keeper.remove_egg(message["name"])
-                visitor.answer({})
+                keeper.remove_egg(message["name"], lambda: visitor.answer({}))
+            case "verify-eggs":
+                self._apart(visitor, "verifying", partial(self._verify, message))
+            case "collect-garbage":
+                keeper.store.retire(keeper.layers_in_use())
+                self._apart(visitor, "collecting garbage", self._collect_garbage)
             case "pull":
-                self._pull(visitor, message)
+                self._apart(visitor, "pulling", partial(self._pull, message))
+            case "catalogue":
+                more = message.get("catalogue")
+                self._apart(visitor, "reading the catalogue", lambda _: images.offers(more))
             case "watch":
                 self._watch(visitor, message.get("readings"))
             case "status":
@@ -114,6 +161,7 @@ class Server:
             "since": self.since.isoformat(),
             "pets": sum(dweller.alive for dweller in keeper.pets.values()),
             "home": keeper.places.data,
+            "ceiling": keeper.ceiling.status(),
             "cgroup": {
                 "kind": keeper.cgroups.kind,
                 "enforced": list(keeper.cgroups.enforced),
@@ -126,12 +174,32 @@ class Server:
         visitor.on_hangup = lambda: self.observatory.remove(watcher)
         self.observatory.add(watcher)
 
-    def _pull(self, visitor: Visitor, message: dict[str, Any]) -> None:
-        """Pull in a process of its own, which answers by itself; hanging up ends it."""
-        keeper = self.keeper
+    def _pull(self, message: dict[str, Any], wire: Wire) -> dict[str, Any]:
+        os.environ.clear()
+        os.environ.update(message.get("environment") or {})
+        egg = images.pull(
+            str(message.get("reference") or "home"),
+            store=self.keeper.store,
+            name=message.get("name"),
+            sha256=message.get("sha256"),
+            platform=message.get("platform"),
+            progress=lambda progress: wire.send({"progress": progress}),
+            catalogue=message.get("catalogue"),
+        )
+        return {"egg": egg.to_json()}
+
+    def _verify(self, message: dict[str, Any], _: Wire) -> dict[str, Any]:
+        verdicts = self.keeper.store.verify([str(name) for name in message.get("names") or []])
+        return {"verdicts": verdicts}
+
+    def _collect_garbage(self, _: Wire) -> dict[str, Any]:
+        return {"freed": self.keeper.store.clean(downloads_too=True).to_json()}
+
+    def _apart(self, visitor: Visitor, what: str, work: Callable[[Wire], dict[str, Any]]) -> None:
+        """Work in a process of its own, which answers by itself; hanging up ends it."""
         pid = os.fork()
         if pid == 0:
-            _pull_here(visitor.sock, keeper, message)
+            _work_here(visitor.sock, self.keeper, what, work)
         pidfd = os.pidfd_open(pid)
 
         def ended() -> None:
@@ -140,15 +208,28 @@ class Server:
             os.close(pidfd)
             _, status = os.waitpid(pid, 0)
             if status:
-                visitor.refuse(ProcchiError(f"pulling ended with status {status}: try again"))
+                visitor.refuse(ProcchiError(f"{what} ended with status {status}: try again"))
+                self.loop.later(SWEEP_SECONDS, self._sweep)
             visitor.finish()
 
         visitor.on_hangup = lambda: signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         self.loop.readable(pidfd, ended)
 
+    def _sweep(self) -> None:
+        """Clear away what a killed pull was unpacking."""
+        clean = self.keeper.store.clean
+        self.keeper.clearing.in_a_child(clean, "what a killed pull left", lambda: None)
 
-def _pull_here(sock: socket.socket, keeper: Keeper, message: dict[str, Any]) -> None:
-    """In the forked child: pull, telling the client how far it is. Never returns."""
+
+def _descriptors() -> int:
+    """How many this process has open; the directory's size says so since Linux 6.2."""
+    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
+
+
+def _work_here(
+    sock: socket.socket, keeper: Keeper, what: str, work: Callable[[Wire], dict[str, Any]]
+) -> None:
+    """In the forked child: work, and tell the client what came of it. Never returns."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         mine = os.dup(sock.fileno())
@@ -156,21 +237,12 @@ def _pull_here(sock: socket.socket, keeper: Keeper, message: dict[str, Any]) -> 
         wire = Wire(socket.socket(fileno=mine))
         wire.sock.setblocking(True)
         try:
-            egg = images.pull(
-                str(message.get("reference") or "home"),
-                store=keeper.store,
-                name=message.get("name"),
-                sha256=message.get("sha256"),
-                progress=lambda progress: wire.send({"progress": progress}),
-            )
-            wire.send({"egg": egg.to_json()})
+            wire.send(work(wire))
         except ProcchiError as error:
             wire.send({"error": str(error), "kind": error.kind})
         except Exception as error:
-            keeper.complain(f"pull {message}: {type(error).__name__}: {error}")
-            wire.send(
-                {"error": f"pulling failed: {type(error).__name__}: {error}", "kind": "error"}
-            )
+            keeper.complain(f"{what}: {type(error).__name__}: {error}")
+            wire.send({"error": f"{what} failed: {type(error).__name__}: {error}", "kind": "error"})
     except BaseException:
         os._exit(1)
     os._exit(0)
@@ -241,16 +313,14 @@ class Visitor:
             while self._outgoing:
                 del self._outgoing[: self.sock.send(self._outgoing[: 1 << 20])]
         except BlockingIOError:
-            # Rare: it reads slowly. Look again soon, rather than watch for a second event.
-            self.server.loop.later(0.01, self._write_more)
+            self.server.loop.writable(self.sock.fileno(), self._write_more)
         except OSError:
             self.hang_up()
 
     def _write_more(self) -> None:
-        if self.open:
-            self._write()
-            if self._finished and not self._outgoing:
-                self.hang_up()
+        self._write()
+        if self._finished and not self._outgoing:
+            self.hang_up()
 
     def _read(self) -> None:
         try:

@@ -6,6 +6,7 @@ snapshots, never older ones.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from engine.nest.loop import Loop, Timer
 EVENT_HZ = 1.0
 """Samplings a second for those who watch events alone: moods and OOM kills are seen by looking."""
 FASTEST_HZ = 20.0
+MOST_UNHEARD = 1000
+"""Events of homecoming, when nobody can listen yet, that are kept."""
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -44,27 +47,45 @@ class Observatory:
         self.keeper: Keeper | None = None
         self.watchers: list[Watcher] = []
         self._timer: Timer | None = None
+        self._unheard: list[dict[str, Any]] = []
+        """What was told at homecoming, until somebody hears it."""
 
     def tell(self, event: Event) -> None:
         """Pass an event on to everybody."""
-        message = {
-            "event": event.kind,
-            "pet": event.pet,
-            "at": event.at.isoformat(),
-            "detail": dict(event.detail),
-        }
-        for watcher in self.watchers:
+        message = _message(event)
+        for watcher in list(self.watchers):  # one that does not read may be hung up on
             watcher.send(message)
+
+    def keep(self, event: Event) -> None:
+        """Have an event of homecoming wait for who watches first; past MOST_UNHEARD none does."""
+        if len(self._unheard) < MOST_UNHEARD:
+            self._unheard.append(_message(event))
 
     def add(self, watcher: Watcher) -> None:
         """Begin to serve a watcher; the first snapshot comes at once."""
+        if not self.watchers:
+            self._forget_hits()
         self.watchers.append(watcher)
+        unheard, self._unheard = self._unheard, []
+        for message in unheard:
+            watcher.send(message)
         self._sample()
 
     def remove(self, watcher: Watcher) -> None:
         """Stop serving it."""
         self.watchers.remove(watcher)
-        if not self.watchers and self._timer:
+        if not self.watchers:
+            self._stop()
+
+    def _forget_hits(self) -> None:
+        """What happened while nobody watched is no news, where the kernel does not ring for it."""
+        assert self.keeper
+        for dweller in self.keeper.visible():
+            if dweller.alive:
+                dweller.hits = dweller.group.hits()
+
+    def _stop(self) -> None:
+        if self._timer:
             self._timer.cancel()
             self._timer = None
 
@@ -75,8 +96,8 @@ class Observatory:
         assert self.keeper
         rate = max(watcher.hz or EVENT_HZ for watcher in self.watchers)
         self._timer = self.loop.later(1 / rate, self._sample)
-        latest = {d.record.name: self.keeper.read(d) for d in self.keeper.visible()}
-        for watcher in self.watchers:
+        latest = {d.record.name: self.keeper.read(d, glance=True) for d in self.keeper.visible()}
+        for watcher in list(self.watchers):
             if watcher.hz is None or watcher.is_behind():
                 continue
             watcher.due += watcher.hz / rate  # a slower watcher gets every so many samplings
@@ -86,7 +107,7 @@ class Observatory:
 
     def _send(self, watcher: Watcher, latest: dict[str, Readings]) -> None:
         assert self.keeper
-        at = max((readings.at for readings in latest.values()), default=0.0)
+        at = time.monotonic()  # a reading of a pet in which nothing stirs may be older
         pets: list[Pet] = []
         changed: dict[str, Readings] = {}
         reasons: dict[str, str] = {}
@@ -98,7 +119,8 @@ class Observatory:
                 watcher.facts[name] = facts
                 pets.append(self.keeper.describe(dweller, readings))
             else:
-                if watcher.readings[name][1:] != readings[1:]:
+                known = watcher.readings[name]
+                if known is not readings and known[1:] != readings[1:]:
                     changed[name] = readings
                 if watcher.reasons[name] != reason:
                     reasons[name] = reason
@@ -115,3 +137,12 @@ class Observatory:
                 "gone": gone,
             }
         )
+
+
+def _message(event: Event) -> dict[str, Any]:
+    return {
+        "event": event.kind,
+        "pet": event.pet,
+        "at": event.at.isoformat(),
+        "detail": dict(event.detail),
+    }

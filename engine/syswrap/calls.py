@@ -33,11 +33,14 @@ from engine.syswrap.constants import (
     NR_MOUNT_SETATTR,
     NR_MOVE_MOUNT,
     NR_OPEN_TREE,
+    NR_OPENAT2,
     OPEN_TREE_CLONE,
     PIDFD_GET_INFO,
     PIDFD_INFO_EXIT,
     PR,
     PR_CAP_AMBIENT_CLEAR_ALL,
+    RESOLVE,
+    SECCOMP_MODE_FILTER,
 )
 from engine.syswrap.record import SyscallError, call
 
@@ -64,6 +67,7 @@ def _checked(function: ctypes._NamedFuncPointer, *arguments: object) -> int:
 _mount = _function("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 _umount2 = _function("umount2", c_char_p, c_int)
 _pivot_root = _function("pivot_root", c_char_p, c_char_p)
+_syncfs = _function("syncfs", c_int)
 _unshare = _function("unshare", c_int)
 _setns = _function("setns", c_int, c_int)
 _sethostname = _function("sethostname", c_char_p, c_ulong)
@@ -74,6 +78,7 @@ _clone3 = _function("syscall", c_long, c_void_p, c_ulong, library=_pylibc)
 _open_tree = _function("syscall", c_long, c_int, c_char_p, c_uint)
 _move_mount = _function("syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_uint)
 _keyctl = _function("syscall", c_long, c_int, c_char_p)
+_openat2 = _function("syscall", c_long, c_int, c_char_p, c_void_p, c_ulong)
 _mount_setattr = _function("syscall", c_long, c_int, c_char_p, c_uint, c_void_p, c_ulong)
 
 Path = str | bytes
@@ -139,6 +144,11 @@ def pivot_root(new_root: Path, put_old: Path) -> None:
     )
 
 
+def syncfs(fd: int) -> None:
+    """syncfs(2): return once all of the filesystem with the open file `fd` is on its disk."""
+    call("syncfs", lambda: _checked(_syncfs, fd) and None, args=str(fd))
+
+
 def chroot(path: Path) -> None:
     """chroot(2)."""
     call("chroot", os.chroot, path, path=os.fsdecode(path))
@@ -170,6 +180,34 @@ def prctl(option: PR, arg2: int = 0, arg3: int = 0) -> int:
         "prctl",
         lambda: _checked(_prctl, int(option), arg2, arg3, 0, 0),
         args=f"PR_{option.name}, {arg2}" + (f", {arg3}" if arg3 else ""),
+    )
+
+
+class _SockFprog(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("lines", c_char_p)]
+
+
+def seccomp(program: bytes) -> None:
+    """prctl(2), PR_SET_SECCOMP: every system call from here on passes the BPF `program` first.
+
+    It holds for all that this process becomes and begets, and cannot be taken off. The kernel asks
+    for no_new_privs. Does nothing where `program` is empty. See seccomp(2).
+    """
+    if not program:
+        return
+    length = len(program) // 8
+    filter_ = _SockFprog(length, program)
+    call(
+        "prctl",
+        lambda: (
+            _checked(
+                _prctl, int(PR.SET_SECCOMP), SECCOMP_MODE_FILTER, ctypes.addressof(filter_), 0, 0
+            )
+            and None
+        ),
+        args=f"PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {length} instructions",
     )
 
 
@@ -233,6 +271,26 @@ def mount_setattr(path: Path, attributes: MOUNT_ATTR, recursive: bool = True) ->
             and None
         ),
         args=f"AT_FDCWD, {_text(path)}, {'AT_RECURSIVE' if recursive else 0}, {_flags(attributes)}",
+        path=os.fsdecode(path),
+    )
+
+
+class _OpenHow(ctypes.Structure):
+    """struct open_how of linux/openat2.h."""
+
+    _fields_ = [(name, c_uint64) for name in ("flags", "mode", "resolve")]
+
+
+def openat2(directory: int, path: Path, flags: int, resolve: RESOLVE) -> int:
+    """openat2(2): open `path` below the open `directory`, walking it as `resolve` says (5.6)."""
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, resolve=int(resolve))
+    raw = os.fsencode(path)
+    return call(
+        "openat2",
+        lambda: _checked(
+            _openat2, NR_OPENAT2, directory, raw, ctypes.byref(how), ctypes.sizeof(how)
+        ),
+        args=f"{directory}, {_text(path)}, {_flags(resolve)}",
         path=os.fsdecode(path),
     )
 
@@ -353,7 +411,11 @@ def join_session_keyring() -> None:
 
 
 def close_all_but(kept: Iterable[int]) -> None:
-    """close_range(2) over every descriptor above 2 that is not in `kept`."""
+    """close_range(2) over every descriptor above 2 that is not in `kept`.
+
+    For a child: what its parent has signals written to is closed too, so they no longer are.
+    """
+    signal.set_wakeup_fd(-1)
     low = 3
     for fd in (*sorted(fd for fd in kept if fd >= low), LAST_DESCRIPTOR):
         if low < fd:

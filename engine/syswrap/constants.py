@@ -1,7 +1,7 @@
 """Kernel constants, under the names that the headers give them.
 
 Sources: linux/sched.h, linux/mount.h, linux/prctl.h, linux/capability.h, linux/if.h,
-asm-generic/ioctls.h, linux/pidfd.h.
+asm-generic/ioctls.h, linux/pidfd.h, linux/openat2.h.
 """
 
 from enum import IntEnum, IntFlag
@@ -56,6 +56,13 @@ class MOUNT_ATTR(IntFlag):  # noqa: N801 (the header's name)
     NOEXEC = 0x8
 
 
+class RESOLVE(IntFlag):
+    """openat2(2)."""
+
+    NO_MAGICLINKS = 0x02
+    IN_ROOT = 0x10
+
+
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
@@ -68,6 +75,7 @@ class PR(IntEnum):
     SET_PDEATHSIG = 1
     SET_DUMPABLE = 4
     SET_NAME = 15
+    SET_SECCOMP = 22
     CAPBSET_READ = 23
     CAPBSET_DROP = 24
     SET_NO_NEW_PRIVS = 38
@@ -75,6 +83,7 @@ class PR(IntEnum):
 
 
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECCOMP_MODE_FILTER = 2
 
 
 class CAP(IntEnum):
@@ -139,6 +148,7 @@ PIDFD_INFO_EXIT = 1 << 3
 NR_OPEN_TREE = 428
 NR_MOVE_MOUNT = 429
 NR_CLONE3 = 435
+NR_OPENAT2 = 437
 NR_MOUNT_SETATTR = 442
 NR_KEYCTL = {
     "x86_64": 250,

@@ -17,6 +17,7 @@ from engine.nest import __main__ as nest
 
 def main() -> int:
     name, when, *whose = sys.argv[3:]
+    del sys.argv[3:]
     (number,) = [n for n, step in enumerate(hatching.STEPS) if step.name == name]
     step = hatching.STEPS[number]
 

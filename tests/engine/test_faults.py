@@ -89,10 +89,50 @@ def test_a_full_disk_leaves_nothing(empty_home: pathlib.Path, home_egg: pathlib.
             engine.hatch("moka")
         assert [path.name for path in (empty_home / "pets").iterdir()] == ["bystander"]
         assert [pet.name for pet in engine.pets()] == ["bystander"]
-        engine.release("bystander")
+        with pytest.raises(engine.ProcchiError, match=r"diet stays as it is.*No space left"):
+            engine.diet("bystander", pids=30)
+        assert engine.look("bystander").limits.pids == 64
+        assert engine.details("bystander").facts["pids_limit"].value == 64
+        engine.signal("bystander", signal.SIGKILL)
+        eventually(lambda: engine.look("bystander").status == "ghost", "it is dead")
         (empty_home / "ballast").unlink()
+        record = empty_home / "pets" / "bystander" / "pet.json"
+        eventually(lambda: '"ghost"' in record.read_text(), "its death is written down after all")
+        engine.release("bystander")
         engine.hatch("moka")
         engine.release("moka")
+    finally:
+        engine.stop_nest()
+        subprocess.run(["umount", str(empty_home)], check=True)
+
+
+def test_a_disk_that_gets_full_at_any_moment_of_a_hatching(
+    empty_home: pathlib.Path, home_egg: pathlib.Path
+) -> None:
+    """One file more may be made each time, until there is room for all of them."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(empty_home)], check=True)
+    try:
+        subprocess.run(["cp", "-a", home_egg, empty_home / "eggs"], check=True)
+        engine.start_nest()
+        used = os.statvfs(empty_home)
+        for more in range(1, 60):
+            files = used.f_files - used.f_ffree + more
+            resize = ["mount", "-o", f"remount,nr_inodes={files}", str(empty_home)]
+            subprocess.run(resize, check=True)
+            try:
+                engine.hatch("moka")
+            except engine.HatchFailed as refused:
+                assert "No space left" in str(refused) and "\n" not in str(refused)
+                assert [one for one in leftovers(str(empty_home)) if " - tmpfs " not in one] == []
+                assert engine.pets() == []
+            else:
+                break
+        else:
+            raise AssertionError("it never hatched")
+        assert more > 5
+        assert said("moka", "hostname") == "moka"
+        engine.release("moka")
+        assert "Traceback" not in (empty_home / "nest.log").read_text()
     finally:
         engine.stop_nest()
         subprocess.run(["umount", str(empty_home)], check=True)

@@ -173,6 +173,46 @@ def test_release_leaves_nothing(home: pathlib.Path) -> None:
     assert leftovers(str(home)) == []
 
 
+def test_a_ghost_released_while_somebody_is_in_its_group_goes_once(home: pathlib.Path) -> None:
+    """Its group is being taken away already, again and again until it is empty."""
+    pet = engine.hatch("moka")
+    path = engine.details("moka").facts["pids"].path
+    stray = subprocess.Popen(["sleep", "1000"])
+    (pathlib.Path(path).parent / "cgroup.procs").write_text(str(stray.pid))
+    try:
+        engine.signal("moka", signal.SIGKILL)
+        eventually(lambda: not os.path.exists(f"/proc/{pet.pid}"), "it is dead")
+        with engine.watch() as watch:
+            engine.release("moka")
+            assert engine.hatch("moka").pid != pet.pid
+            for _ in range(4):  # longer than it takes to find the group empty
+                assert said("moka", "sleep 0.1; hostname") == "moka"
+            engine.sleep("moka")
+            told = []
+            for item in watch:
+                told.append(item.kind if isinstance(item, engine.Event) else "")
+                if told[-1] == "asleep":
+                    break
+    finally:
+        stray.wait()  # killed as what is left of a pet
+    assert told.count("released") == 1
+
+
+def test_groups_made_below_a_pets_go_with_it(home: pathlib.Path) -> None:
+    """As a pet may make them where its group was handed over to its user."""
+    engine.hatch("moka")
+    group = pathlib.Path(engine.details("moka").facts["pids"].path).parent
+    (group / "below" / "further").mkdir(parents=True)
+    stray = subprocess.Popen(["sleep", "1000"])
+    (group / "below" / "further" / "cgroup.procs").write_text(str(stray.pid))
+    try:
+        engine.release("moka")
+    finally:
+        stray.kill()
+        assert stray.wait() == -signal.SIGKILL
+    assert not group.exists()
+
+
 def test_a_read_only_pet_writes_only_to_memory(home: pathlib.Path) -> None:
     engine.hatch("moka", read_only=True)
     assert engine.feed("moka", ["touch", "/root/x"]).exit_code != 0

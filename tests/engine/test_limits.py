@@ -89,6 +89,85 @@ def test_a_diet_changes_a_living_pets_limits(enforced: tuple[str, ...]) -> None:
     assert engine.look("moka").limits.memory == 60 << 20
 
 
+def held(name: str) -> dict[str, object]:
+    """A pet's limits as the kernel holds them."""
+    return {key: fact.value for key, fact in engine.details(name).facts.items()}
+
+
+def test_cpu_in_every_form(enforced: tuple[str, ...]) -> None:
+    engine.ceiling(cpu="unlimited")
+    engine.hatch("moka", limits=engine.Limits(cpu="50%"))
+    assert (held("moka")["cpu_quota_usec"], held("moka")["cpu_period_usec"]) == (50_000, 100_000)
+    forms: list[tuple[str | int, int | None, int]] = [
+        ("20000/40000", 20_000, 40_000),
+        ("1000/1000000", 1_000, 1_000_000),
+        ("0.005", 5_000, 1_000_000),  # 500 µs in 100 ms is less than the kernel takes
+        (2, 200_000, 100_000),
+        ("unlimited", None, 100_000),
+        ("150%", 150_000, 100_000),
+    ]
+    for given, quota, period in forms:
+        pet = engine.diet("moka", cpu=given)
+        assert held("moka")["cpu_quota_usec"] == quota, given
+        assert given == "unlimited" or held("moka")["cpu_period_usec"] == period, given
+        assert pet.limits.pids == 64
+
+
+def test_memory_in_use_is_not_taken_away_and_nobody_dies_of_a_diet(
+    enforced: tuple[str, ...],
+) -> None:
+    engine.hatch("moka", limits=engine.Limits(memory="60M", cpu=0.5, pids=30))
+    said("moka", "head -c 25M /dev/zero > /dev/shm/kept")
+    before = held("moka")
+    with pytest.raises(engine.ProcchiError, match="more memory is in use than that"):
+        engine.diet("moka", memory="10M", cpu=0.25, pids=10)
+    after = held("moka")
+    for name in ("memory_limit", "memory_soft_limit", "cpu_quota_usec", "pids_limit"):
+        assert after.get(name) == before.get(name), name
+    pet = engine.look("moka")
+    assert (pet.status, pet.limits) == ("alive", engine.Limits(memory="60M", cpu=0.5, pids=30))
+    assert pet.readings is not None and pet.readings.oom_kills == 0
+    said("moka", "rm /dev/shm/kept")
+    assert engine.diet("moka", memory="10M").limits.memory == 10 << 20
+    assert held("moka")["oom_kills"] == 0
+
+
+def test_no_swap_unless_asked_for(enforced: tuple[str, ...]) -> None:
+    engine.hatch("moka")
+    engine.hatch("pico", limits=engine.Limits(swap="20M"))
+    if engine.nest_status()["cgroup"]["kind"] == "v2":
+        assert (held("moka")["swap_limit"], held("pico")["swap_limit"]) == (0, 20 << 20)
+    else:
+        assert held("moka")["memory_and_swap_limit"] == 50 << 20
+        assert held("pico")["memory_and_swap_limit"] == 70 << 20
+    assert "swap" in engine.look("pico").enforced
+    engine.diet("pico", memory="100M")  # up and down: the sum may never be below its part
+    engine.diet("pico", memory="20M", swap=0)
+    assert engine.diet("pico", swap="unlimited").limits.swap is None
+
+
+def test_a_soft_limit_slows_and_does_not_kill(enforced: tuple[str, ...]) -> None:
+    engine.hatch("moka", limits=engine.Limits(memory="60M", memory_high="20M"))
+    pet = engine.look("moka")
+    if engine.nest_status()["cgroup"]["kind"] != "v2":
+        assert pet.limits.loose(pet.enforced) == ["memory_high"]
+        with pytest.raises(engine.HatchFailed, match="does not enforce its limits on memory_high"):
+            engine.hatch("pico", limits=engine.Limits(memory_high="20M"), strict_limits=True)
+        with pytest.raises(engine.NoSuchPet):
+            engine.look("pico")
+        return
+    assert held("moka")["memory_soft_limit"] == 20 << 20
+    said("moka", "head -c 30M /dev/zero > /root/file")
+    assert (engine.details("moka").facts["memory_soft_limit_hits"].value or 0) > 0
+    assert held("moka")["oom_kills"] == 0
+    assert engine.diet("moka", memory_high=None).limits.memory_high is None
+    assert held("moka")["memory_soft_limit"] is None
+
+
+def test_strict_limits_are_fine_where_they_are_enforced(enforced: tuple[str, ...]) -> None:
+    assert engine.hatch("moka", strict_limits=True).enforced == enforced
+
+
 def test_a_ghost_needs_no_diet(home: pathlib.Path) -> None:
     engine.hatch("brief", command=["true"])
     eventually(lambda: engine.look("brief").status == "ghost", "it is dead")
@@ -121,6 +200,20 @@ def test_a_cpu_limit_that_cannot_be(limit: str) -> None:
         engine.Limits(cpu=limit)
 
 
+@pytest.mark.parametrize(
+    "limit", ["0%", "-5%", "%", "999/100000", "5000/999", "5000/1000001", "1/2/3", "/100000"]
+)
+def test_a_share_that_cannot_be(limit: str) -> None:
+    with pytest.raises(engine.BadRequest, match="CPU"):
+        engine.Limits(cpu=limit)
+
+
+def test_a_soft_limit_lies_below_the_hard_one() -> None:
+    with pytest.raises(engine.BadRequest, match="60M is never reached under a limit of 50M"):
+        engine.Limits(memory="50M", memory_high="60M")
+    assert engine.Limits(memory=None, memory_high="60M").memory_high == 60 << 20
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "1.5", "2^64", str(2**64), "", "٣"])
 def test_a_pids_limit_that_cannot_be(limit: str) -> None:
     with pytest.raises(engine.BadRequest, match="pids limit"):
@@ -135,4 +228,7 @@ def test_sizes_are_read_as_container_tools_read_them() -> None:
         "memory": None,
         "cpu": None,
         "pids": None,
+        "memory_high": None,
+        "swap": 0,
+        "cpu_period": 100_000,
     }

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import moods
-from engine.model import Limits, Mood, Readings, Status
+from engine.cgroups.none import NoCgroups
+from engine.model import Limits, Mood, Readings, Status, now
+from engine.nest.dweller import Dweller
+from engine.nest.records import Record
 
 FILES = {
     "memory": "memory.current",
@@ -18,6 +21,8 @@ FILES = {
     "forks_refused": "pids.events max",
     "oom_kills": "memory.events oom_kill",
     "asleep": "cgroup.freeze 1",
+    "memory_cache": "memory.stat inactive_file",
+    "memory_pressure": "memory.pressure some avg10",
 }
 LIMITS = Limits(memory=100_000_000, cpu=0.5, pids=20)
 MEGA = 1_000_000
@@ -67,6 +72,22 @@ TABLE: Sequence[tuple[str, str, list[Readings]]] = [
     ("choking", "memory.current 99000000, 99 % of 95M", [after(5, memory=99 * MEGA)]),
     ("queasy", "memory.current 91000000, 91 % of 95M", [after(5, memory=91 * MEGA)]),
     ("full", "memory.current 75000000, 75 % of 95M", [after(5, memory=75 * MEGA)]),
+    (
+        "queasy",
+        "memory.current 99000000 less memory.stat inactive_file 8000000, 91 % of 95M",
+        [after(5, memory=99 * MEGA, memory_cache=8 * MEGA)],
+    ),
+    (
+        "happy",
+        "memory.current 99000000, 99 % of 95M; pids.current 1 of 20",
+        [after(5, memory=99 * MEGA, memory_cache=60 * MEGA)],
+    ),
+    (
+        "choking",
+        "it waits for memory; memory.pressure some avg10=23.45; memory.current 70000000, "
+        "70 % of 95M",
+        [after(5, memory=70 * MEGA)._replace(memory_pressure=23.45)],
+    ),
     ("crowded", "pids.current 17 of 20", [after(5, pids=17)]),
     (
         "tired",
@@ -188,7 +209,32 @@ def test_the_numbers_in_a_reason_are_the_readings(
             }
     if share := re.search(r", (\d+) % of", reason):
         assert limits.memory and history[-1].memory is not None
-        assert int(share[1]) == history[-1].memory * 100 // limits.memory
+        less = re.search(r" less memory.stat inactive_file (\d+)", reason)
+        cache = int(less[1]) if less else 0
+        assert cache in {0, history[-1].memory_cache, history[-1].memory}
+        assert int(share[1]) == (history[-1].memory - cache) * 100 // limits.memory
+
+
+@given(st.integers(0, 100 * MEGA), st.integers(0, 100 * MEGA), previous)
+def test_files_that_are_only_cached_make_nobody_full(
+    memory: int, cache: int, before: Mood | None
+) -> None:
+    reading = after(0, memory=memory, memory_cache=cache)
+    mood = moods.judge("alive", LIMITS, FILES, [reading], before).name
+    fills = memory - min(cache, memory) >= moods.DEFAULT.full.leave * 100 * MEGA
+    assert fills or mood == "happy"
+
+
+@given(st.integers(1, 200), st.integers(1, 2000), st.integers(0, 20))
+def test_a_past_kept_in_short_gives_the_same_mood(still: int, steps: int, used: int) -> None:
+    """Of a time in which nothing changed two readings are kept: nothing is judged otherwise."""
+    whole = [after(second / 2, cpu_usec=0) for second in range(still)]
+    whole += [after((still + n) / 2, cpu_usec=used * n * 1000) for n in range(steps % 60)]
+    record = Record("moka", "home", (), now(), (), "moka", LIMITS, ())
+    pet = Dweller(record, "", NoCgroups("its past is all that is asked for"))
+    for reading in whole:
+        pet.remember(reading)
+    assert judge(*pet.history) == judge(*whole)
 
 
 def _worsened(reading: Readings) -> dict[str, Readings]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import resource
+import select
 import signal
 import subprocess
 import sys
@@ -13,8 +16,11 @@ import threading
 import pytest
 
 import engine
-from engine import wire
+from engine import logs, wire
+from engine.cgroups.detection import mounted
 from tests.conftest import eventually, kill_nest, nest_pid, said
+
+PROCCHI = str(pathlib.Path(sys.executable).with_name("procchi"))
 
 
 def test_ten_pets_outlive_a_killed_nest_and_are_adopted(home: pathlib.Path) -> None:
@@ -37,7 +43,9 @@ def test_a_sleeper_still_sleeps_under_the_next_nest(home: pathlib.Path) -> None:
     engine.hatch("moka")
     engine.sleep("moka")
     kill_nest()
+    rewrite(home, "moka", asleep=False)  # as if it had died before it could put it down
     assert engine.look("moka").status == "asleep"
+    assert json.loads((home / "pets/moka/pet.json").read_text())["asleep"] is True
     assert engine.wake("moka").status == "alive"
     assert said("moka", "echo hi") == "hi"
 
@@ -60,6 +68,71 @@ def test_stopping_the_nest_leaves_the_pets(home: pathlib.Path) -> None:
     assert engine.nest_status()["running"] is False
     assert os.path.exists(f"/proc/{pet.pid}")
     assert engine.look("moka").pid == pet.pid
+
+
+def test_pets_are_adopted_by_a_nest_with_another_kind_of_control_group(
+    home: pathlib.Path,
+) -> None:
+    """As when systemd hands over today what it did not yesterday, or the other way round."""
+    script = pathlib.Path(__file__).with_name("groupless_nest.py")
+    groupless = [sys.executable, str(script), str(home), str(home / "run")]
+    grouped = engine.hatch("grouped", limits=engine.Limits(memory="40M", pids=30))
+    kind = engine.nest_status()["cgroup"]["kind"]
+    engine.stop_nest()
+    subprocess.run(groupless, check=True)
+    assert engine.nest_status()["cgroup"]["kind"] == "none"
+    loose = engine.hatch("loose", limits=engine.Limits(memory="40M", pids=30))
+    assert (loose.enforced, set(loose.in_place)) == ((), {"memory", "pids"})
+    for _ in range(2):
+        for before in (grouped, loose):
+            pet = engine.look(before.name)
+            assert (pet.pid, pet.enforced) == (before.pid, before.enforced)
+            assert pet.in_place == before.in_place
+            assert pet.readings is not None and (pet.readings.memory or 0) > 0
+            assert engine.sleep(pet.name).status == "asleep"
+            assert (state_of(pet.pid or 0) == "T") == (before is loose)
+            engine.wake(pet.name)
+            assert said(pet.name, "hostname") == pet.name
+        assert engine.diet("grouped", pids=20).enforced == grouped.enforced
+        assert engine.details("grouped").facts["pids_limit"].value == 20
+        engine.stop_nest()
+        assert engine.start_nest()["cgroup"]["kind"] == kind
+    engine.release("grouped")
+    engine.stop_nest()
+    subprocess.run(groupless, check=True)
+    engine.release("loose")
+
+
+def test_without_a_freezer_pets_sleep_by_signals(home: pathlib.Path) -> None:
+    """cgroup v1 has the freezer in a hierarchy of its own, which a kernel may lack."""
+    if engine.start_nest()["cgroup"]["kind"] != "v1":
+        return  # freezing is of the groups themselves there
+    engine.stop_nest()
+    script = pathlib.Path(__file__).with_name("groupless_nest.py")
+    lacking = [sys.executable, str(script), str(home), str(home / "run"), "freezer"]
+    subprocess.run(lacking, check=True)
+    restless = "(while :; do :; done) & (while :; do :; done) & while :; do sleep 0.01; done"
+    pet = engine.hatch("moka", limits=engine.Limits(cpu="1%"), command=["sh", "-c", restless])
+    for _ in range(5):  # one that its limit holds back takes no signal for a second
+        sleeper = engine.sleep("moka")
+        assert (sleeper.status, sleeper.reason) == ("asleep", "frozen; State T (stopped)")
+        engine.wake("moka")
+    engine.sleep("moka")
+    # D where it waits in vfork(2) for a child that was stopped before it executed anything.
+    eventually(lambda: state_of(pet.pid or 0) in {"T", "D"}, "it is stopped")
+    engine.diet("moka", cpu="unlimited")
+    kill_nest()
+    subprocess.run(lacking, check=True)
+    assert engine.look("moka").status == "asleep"
+    assert engine.wake("moka").status == "alive"
+    assert said("moka", "echo hi") == "hi"
+    engine.sleep("moka")
+    engine.release("moka")
+
+
+def state_of(pid: int) -> str:
+    """proc_pid_stat(5)."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def rewrite(home: pathlib.Path, name: str, **changes: object) -> None:
@@ -100,6 +173,58 @@ def test_a_torn_record_is_set_aside_and_said(home: pathlib.Path, content: str) -
     engine.hatch("moka")  # the name is free, and so is its group
 
 
+@pytest.mark.parametrize("pid", [0, -1, 1 << 70, "thread", float("inf")])
+def test_no_record_keeps_the_nest_from_starting(home: pathlib.Path, pid: int | float | str) -> None:
+    """A number that is no process's is one more way in which a pet is not there."""
+    moka, pico = engine.hatch("moka").pid or 0, engine.hatch("pico").pid or 0
+    kill_nest()
+    os.kill(moka, signal.SIGKILL)
+    eventually(lambda: not os.path.exists(f"/proc/{moka}"), "it is dead")
+    waiting = threading.Event()
+    thread = threading.Thread(target=waiting.wait)
+    thread.start()
+    try:
+        rewrite(home, "moka", pid=thread.native_id if pid == "thread" else pid)
+        found = {pet.name: pet.status for pet in engine.pets()}
+    finally:
+        waiting.set()
+        thread.join()
+    assert found.pop("moka", "ghost") == "ghost"
+    assert found == {"pico": "alive"} and engine.look("pico").pid == pico
+
+
+def test_of_what_was_set_aside_the_newest_are_kept(home: pathlib.Path) -> None:
+    engine.start_nest()
+    kill_nest()
+    for number in range(14):
+        (home / "pets" / f"torn{number}" / "upper").mkdir(parents=True)
+    assert engine.pets() == []
+    eventually(lambda: len(os.listdir(home / "broken")) == 10, "the oldest are gone")
+
+
+def test_the_nests_own_log_stays_bounded_while_it_runs(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    log, directory = home / "nest.log", home / "pets" / "moka"
+    os.truncate(log, 3 << 19)
+    directory.rename(home / "elsewhere")  # a record that finds no place is complained of
+    engine.sleep("moka")
+    (home / "elsewhere").rename(directory)
+    assert "moka: its record is not written yet" in log.read_text()
+    assert log.stat().st_size < 1 << 20
+    assert (home / "nest.log.old").stat().st_size == 3 << 19
+    eventually(lambda: '"asleep": true' in (directory / "pet.json").read_text(), "it is written")
+
+
+def test_what_cannot_be_set_aside_stays_and_the_nest_starts(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    kill_nest()
+    (home / "pets" / "torn").mkdir()
+    (home / "broken").write_text("a file where the directory should be")
+    assert [pet.name for pet in engine.pets()] == ["moka"]
+    assert "torn" in (home / "nest.log").read_text()
+    (home / "pets" / "torn").rmdir()
+
+
 def test_a_nest_whose_socket_was_taken_away_ends(home: pathlib.Path) -> None:
     engine.hatch("moka")
     pid = nest_pid()
@@ -111,7 +236,7 @@ def test_a_nest_whose_socket_was_taken_away_ends(home: pathlib.Path) -> None:
 
 def ended(pid: int) -> bool:
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return state_of(pid) == "Z"
     except OSError:
         return True
 
@@ -272,9 +397,128 @@ def test_a_pet_named_badly_is_refused(home: pathlib.Path) -> None:
     assert [path.name for path in (home / "pets").iterdir()] == ["moka"]
 
 
-def test_a_log_stays_bounded_and_keeps_the_latest(home: pathlib.Path) -> None:
-    engine.hatch("chatty", command=["sh", "-c", "yes line; sleep 1000"])
-    log = engine.log_path("chatty")
-    eventually(lambda: log.stat().st_size > 1 << 20, "it has said a lot")
-    eventually(lambda: log.stat().st_size < 1 << 20, "the log was cut", seconds=30)
-    eventually(lambda: log.read_bytes()[:5] == b"line\n", "it begins with a whole line")
+def test_a_nest_with_few_descriptors_says_so_and_pets_can_be_released(
+    home: pathlib.Path,
+) -> None:
+    engine.hatch("moka")
+    pid = nest_pid()
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (120, before[1]))
+    with pytest.raises(engine.ProcchiError, match="may have 120 files open"):
+        for number in range(60):
+            engine.hatch(f"pet{number}")
+    names = {pet.name for pet in engine.pets()}
+    assert "moka" in names and len(names) > 1
+    crowd = [wire.connect(start=False) for _ in range(100)]  # more than it can let in
+    for one in crowd:
+        one.close()
+    for name in sorted(names - {"moka"}):
+        engine.release(name)
+    assert said("moka", "echo hi") == "hi"
+    assert "Traceback" not in (home / "nest.log").read_text()
+
+
+def on_disk(path: pathlib.Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def test_a_log_stays_bounded_and_loses_no_line_of_the_newest(home: pathlib.Path) -> None:
+    lines = "seq -f 'line %.0f' 1 400000; echo done; sleep 1000"
+    engine.hatch("chatty", command=["sh", "-c", lines], limits=engine.Limits(cpu=None))
+    path = engine.log_path("chatty")
+    with engine.Log(path) as log:
+        eventually(lambda: log.tail(100).endswith(b"done\n"), "it has said all", seconds=60)
+    eventually(lambda: on_disk(path) < 1 << 20, "the oldest was dropped", seconds=30)
+    shown = subprocess.run(
+        [PROCCHI, "logs", "chatty"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    lines_left = shown.decode().splitlines()
+    assert lines_left[-1] == "done"
+    numbers = [int(line.removeprefix("line ")) for line in lines_left[:-1]]
+    assert numbers == list(range(numbers[0], 400001)) and len(numbers) > 30000
+
+
+def test_the_log_of_a_pet_that_writes_while_it_is_cut_loses_nothing(
+    home: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Cut again and again under a fast writer: what a reader follows has no gap."""
+    path = tmp_path / "log"
+    path.touch()
+    script = (
+        "n=0; while [ $n -lt 150000 ]; do echo line-$n-of-a-log-that-grows-fast; n=$((n+1)); done"
+    )
+    with open(path, "ab", buffering=0) as sink:
+        writer = subprocess.Popen(["sh", "-c", script], stdout=sink)
+    seen = b""
+    with engine.Log(path) as log:
+        while writer.poll() is None or on_disk(path) > logs.LIMIT:
+            seen += log.read()
+            logs.trim(str(path))
+        while chunk := log.read():
+            seen += chunk
+    expected = "".join(f"line-{n}-of-a-log-that-grows-fast\n" for n in range(150000))
+    assert seen.decode() == expected
+
+
+def test_a_ghost_has_last_words(home: pathlib.Path) -> None:
+    engine.hatch("moka", command=["sh", "-c", "echo early; printf 'farewell \\033[2J\\n'; exit 3"])
+    eventually(lambda: engine.look("moka").status == "ghost", "it is dead")
+    epitaph = engine.look("moka").epitaph
+    assert epitaph and epitaph.last_words == "early\nfarewell \x1b[2J"
+    kill_nest()
+    assert engine.look("moka").epitaph == epitaph
+    command = [PROCCHI, "look", "moka"]
+    shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert "farewell" in shown and "\x1b" not in shown
+
+
+def test_a_nest_that_is_told_to_end_does_so_at_once(home: pathlib.Path) -> None:
+    """Idle, it waits for ever: the signal alone must wake it."""
+    engine.hatch("moka")
+    pidfd = os.pidfd_open(nest_pid())
+    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    assert select.select([pidfd], [], [], 1.5)[0], "it goes on waiting"
+    os.close(pidfd)
+
+
+def test_a_dead_nests_child_that_cannot_end_keeps_no_other_from_starting(
+    home: pathlib.Path,
+) -> None:
+    """One that is frozen on its way into a pet holds on to whatever it has inherited."""
+    pid = engine.hatch("moka").pid
+    with open(f"/proc/{pid}/cgroup") as file:
+        groups = dict(line.rstrip("\n").split(":", 2)[1:] for line in file)
+    found = mounted()
+    if "freezer" in found.hierarchies:
+        group = found.hierarchies["freezer"] + groups["freezer"]
+        file_name, states = "freezer.state", {True: "FROZEN", False: "THAWED"}
+    else:
+        group = str(found.unified) + groups[""]
+        file_name, states = "cgroup.freeze", {True: "1", False: "0"}
+
+    def freeze(frozen: bool) -> None:
+        with open(f"{group}/{file_name}", "w") as file:
+            file.write(states[frozen])
+
+    def fed_in_vain(name: str) -> None:
+        with contextlib.suppress(engine.ProcchiError):
+            engine.feed(name, ["true"])
+
+    def members() -> int:
+        with open(f"{group}/cgroup.procs") as file:
+            return len(file.read().split())
+
+    freeze(True)  # behind the nest's back, as it would be in the very moment of a meal
+    try:
+        meal = threading.Thread(target=fed_in_vain, args=("moka",))
+        meal.start()
+        eventually(lambda: members() == 2, "the meal is frozen before it is one")
+        before = nest_pid()
+        kill_nest()
+        assert [pet.name for pet in engine.pets()] == ["moka"]
+        assert nest_pid() != before
+    finally:
+        freeze(False)
+    meal.join()

@@ -42,6 +42,7 @@ PET = [
     r"PR_CAPBSET_DROP",
     r"capset\(",
     r"PR_SET_NO_NEW_PRIVS, 1",
+    r"PR_SET_SECCOMP, SECCOMP_MODE_FILTER",
     r"execve\(\"/.*sh\"",
 ]
 """What docs/DESIGN.md promises, as strace prints it, by who does it.

@@ -153,6 +153,8 @@ class Trap:
 
 
 BAD = b"written by the archive"
+DEEP = "d/" * 12
+"""So far down that as many steps up, taken from the top of the tree, lead to the host's root."""
 
 
 def _realpath_overflow(canary: str, *last: bytes) -> bytes:
@@ -339,7 +341,19 @@ HOSTILE: dict[str, Trap] = {
         "no earlier entry",
     ),
     "a hard link through a symlink that stays inside": Trap(
-        lambda _: archive(directory("d"), entry("d/x"), symlink("s", "d"), hardlink("h", "s/x")),
+        lambda _: archive(
+            directory("d"), entry("d/x", data=b"1"), symlink("s", "/d"), hardlink("h", "s/x")
+        ),
+        holds={"h": b"1", "d/x": b"1"},
+    ),
+    "a hard link through symlinks in circles": Trap(
+        lambda _: archive(symlink("a", "b"), symlink("b", "a"), hardlink("h", "a/x")),
+        "no earlier entry",
+    ),
+    "a hard link through a symlink that climbs": Trap(
+        lambda canary: archive(
+            symlink("s", "../" * 40 + canary.rpartition("/")[0]), hardlink("h", "s/canary")
+        ),
         "no earlier entry",
     ),
     "a hard link to a symlink, then written to": Trap(
@@ -441,6 +455,15 @@ HOSTILE: dict[str, Trap] = {
     "ten thousand PAX headers in a row": Trap(
         lambda _: archive(pax({"comment": "x"}) * 10_000 + entry("y", data=b"1")), holds={"y": b"1"}
     ),
+    "PAX headers of three megabytes for one file": Trap(
+        lambda _: archive(pax({"comment": "x" * 900_000}) * 3 + entry("y")), "has headers of"
+    ),
+    "large attributes of one file after the other": Trap(
+        lambda _: archive(
+            *(pax({f"SCHILY.xattr.user.{n}": "x" * 900_000}) + entry("y") for n in range(3))
+        ),
+        holds={"y": b""},
+    ),
     "one volume of several": Trap(lambda _: archive(entry("x", "M", data=BAD)), "multi-volume"),
     # Sparse files
     "a sparse file of eight exabytes": Trap(
@@ -490,9 +513,9 @@ HOSTILE: dict[str, Trap] = {
     ),
     "CVE-2025-4330 a symlink that leaves once a later one is there": Trap(
         lambda canary: archive(
-            directory("d/" * 12),
-            symlink("out", "d/" * 12 + "up" + "/.." * 12 + canary.rpartition("/")[0]),
-            symlink("d/" * 12 + "up", "../" * 12),
+            directory(DEEP),
+            symlink("out", f"{DEEP}up" + "/.." * 12 + canary.rpartition("/")[0]),
+            symlink(f"{DEEP}up", "../" * 12),
             entry("out/" + canary.rpartition("/")[2], data=BAD),
         ),
         "cannot be made",
@@ -505,6 +528,40 @@ HOSTILE: dict[str, Trap] = {
             canary, hardlink("flag", "escape/canary"), entry("flag", data=BAD)
         ),
         "no earlier entry",
+    ),
+    "CVE-2026-7774 a symlink with a directory's name": Trap(
+        lambda canary: archive(
+            symlink("d/", canary.rpartition("/")[0]), entry("d/canary", data=BAD)
+        ),
+        "cannot be made",
+    ),
+    "CVE-2026-7774 a symlink without a name": Trap(
+        lambda canary: archive(symlink("", canary.rpartition("/")[0]), entry("canary", data=BAD)),
+        "take the place of the root",
+    ),
+    "CVE-2026-11940 a symlink that leaves where its hard link is": Trap(
+        lambda canary: archive(
+            directory(DEEP),
+            symlink(f"{DEEP}link", "../" * 12 + canary.rpartition("/")[0][1:]),
+            hardlink("near", f"{DEEP}link"),
+            entry("near/canary", data=BAD),
+        ),
+        "cannot be made",
+    ),
+    "CVE-2026-19672 a name that leaves, makes a directory and comes back": Trap(
+        lambda canary: archive(
+            entry("../" * 12 + canary.rpartition("/")[0][1:] + "/made/../../x", data=BAD)
+        ),
+        "would leave",
+    ),
+    "CVE-2026-82049 attributes given through a hard link to a symlink": Trap(
+        lambda canary: archive(
+            directory(DEEP),
+            symlink(f"{DEEP}link", "../" * 12 + canary[1:]),
+            entry("near", "1", link=f"{DEEP}link", mode=0o777, mtime=5),
+            entry("x"),
+        ),
+        holds={"x": b""},
     ),
     # Whiteouts
     "a whiteout of nothing": Trap(
@@ -548,5 +605,10 @@ HOSTILE: dict[str, Trap] = {
     "zstd's first bytes and then noise": Trap(
         lambda _: b"\x28\xb5\x2f\xfd" + bytes(range(256)), "is damaged"
     ),
-    "an archive without an end": Trap(lambda _: entry("x", data=b"1"), "ends too early"),
+    "an archive that ends within an entry": Trap(
+        lambda _: entry("x", data=b"1")[:-1], "ends too early"
+    ),
+    "an archive without zeros at its end, as GNU tar takes it": Trap(
+        lambda _: entry("x", data=b"1") + entry("y"), holds={"x": b"1", "y": b""}
+    ),
 }

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,6 +40,8 @@ class Answer:
     """The Authorization without which it is a 401 with these headers."""
     busy: int = 0
     """How often it is 429 first."""
+    rest: float = 0.0
+    """Seconds for which it is 429 after it was asked first."""
 
 
 Answers = dict[str, Answer]
@@ -110,6 +113,11 @@ def with_top(**answer: Any) -> Answers:
     return serving(manifest()) | {"manifests/latest": Answer(**plain | answer)}
 
 
+def resting(retry_after: str, rest: float) -> Answers:
+    """An image that is to be had after some seconds."""
+    return with_top(rest=rest, headers={"Content-Type": MANIFEST, "Retry-After": retry_after})
+
+
 def descriptor(**changes: Any) -> Answers:
     """An image whose one layer is named wrongly."""
     return serving(manifest(layers=[named(LAYER, BLOB) | changes]))
@@ -121,6 +129,17 @@ def in_an_index(body: bytes, **changes: Any) -> Answers:
     one = named(MANIFEST, honest, platform=PLATFORM) | changes
     served = Answer(body, headers={"Content-Type": MANIFEST})
     return serving(index(one), INDEX) | {f"manifests/{one['digest']}": served}
+
+
+def _unsaid() -> Answers:
+    """An index that says nothing of its one image, which is for another machine."""
+    vax = dump(configuration(os="plan9", architecture="vax"))
+    honest = dump(manifest(config=named(CONFIG, vax)))
+    answers = serving(index(named(MANIFEST, honest)), INDEX)
+    return {
+        "manifests/latest": answers["manifests/latest"],
+        f"manifests/{digest(honest)}": Answer(honest, headers={"Content-Type": MANIFEST}),
+    }
 
 
 def nested(depth: int) -> Answers:
@@ -141,6 +160,7 @@ def bearer(realm: str, **more: str) -> dict[str, str]:
 HERE, ELSEWHERE = "http://127.0.0.1:PORT", "http://localhost:PORT"
 BASIC = "Basic YW5uOnNlY3JldA=="
 """Of ann, whose password is `secret`."""
+ASKS = {"WWW-Authenticate": 'Basic realm="x"'}
 
 
 def guarded(realm: str, token: Answer | None = None, wants: str = "Bearer t0ken") -> Answers:
@@ -322,6 +342,18 @@ SCENARIOS: dict[str, Scenario] = {
             with_config(dump(configuration(os="plan9", architecture="vax"))),
             "is for plan9/vax",
         ),
+        "good-by-an-index-that-names-no-platform": (
+            in_an_index(dump(manifest()), platform=None),
+            None,
+        ),
+        "an-index-that-names-no-platform-of-an-image-for-another": (
+            with_config(dump(configuration(os="plan9", architecture="vax"))) | _unsaid(),
+            "is for plan9/vax",
+        ),
+        "two-images-of-no-platform": (
+            serving(index(named(MANIFEST, b"1"), named(MANIFEST, b"2")), INDEX),
+            "it names no platform",
+        ),
         "an-empty-index": (serving(index(), INDEX), "it names no platform"),
         # Configurations
         "a-command-of-numbers": (
@@ -344,6 +376,13 @@ SCENARIOS: dict[str, Scenario] = {
             "in circles",
         ),
         "a-redirect-to-nowhere": (redirected("http://"), "in circles"),
+        "a-redirect-to-half-an-address": (redirected("http://["), "leads to none"),
+        "a-redirect-to-half-an-address-for-a-manifest": (
+            redirected("http://[", "manifests/latest"),
+            "leads to none",
+        ),
+        "a-redirect-to-a-port-beyond-all": (redirected("http://h:99999/"), "leads to none"),
+        "a-redirect-to-a-port-of-letters": (redirected("http://h:abc/"), "leads to none"),
         "a-redirect-elsewhere": (
             redirected(f"{ELSEWHERE}/v2/a-redirect-elsewhere/elsewhere"),
             None,
@@ -352,6 +391,14 @@ SCENARIOS: dict[str, Scenario] = {
             redirected(
                 f"{ELSEWHERE}/v2/a-redirect-with-a-password/elsewhere".replace("//", "//u:p@")
             ),
+            None,
+        ),
+        "a-redirect-after-a-login": (
+            {
+                path: Answer(one.body, one.status, {**one.headers, **ASKS}, wants=BASIC)
+                for path, one in redirected(f"{ELSEWHERE}/v2/a-redirect-after-a-login/open").items()
+            }
+            | {"open": Answer(BLOB)},
             None,
         ),
         "cve-2020-15157-a-redirect-to-a-401": (
@@ -367,11 +414,7 @@ SCENARIOS: dict[str, Scenario] = {
         "a-token": (guarded(f"{HERE}/v2/a-token/token"), None),
         "a-login": (
             {
-                path: Answer(
-                    one.body,
-                    headers={**one.headers, "WWW-Authenticate": 'Basic realm="x"'},
-                    wants=BASIC,
-                )
+                path: Answer(one.body, headers={**one.headers, **ASKS}, wants=BASIC)
                 for path, one in serving(manifest()).items()
             },
             None,
@@ -388,6 +431,9 @@ SCENARIOS: dict[str, Scenario] = {
         "a-token-server-that-is-a-file": (guarded("file:///etc/passwd"), "no https URL"),
         "a-token-server-far-away-without-tls": (guarded("http://example.org/"), "no https URL"),
         "a-token-server-that-is-nothing": (guarded(""), "no https URL"),
+        "a-token-server-of-half-an-address": (guarded("https://["), "leads to none"),
+        "a-token-server-on-a-port-beyond-all": (guarded("https://h:99999/"), "leads to none"),
+        "a-token-server-on-a-port-of-letters": (guarded("https://h:abc/"), "leads to none"),
         "a-token-server-that-says-no": (
             guarded(f"{HERE}/v2/a-token-server-that-says-no/token", Answer(status=401)),
             "its token server answers 401",
@@ -425,6 +471,12 @@ SCENARIOS: dict[str, Scenario] = {
         "an-error-of-two-megabytes": (with_top(body=b"x" * (2 << 20), status=403), "403 Forbidden"),
         "an-error-that-is-strange": (with_top(body=b'{"errors": 7}', status=400), "400"),
         "busy-for-a-moment": (with_top(busy=2), None),
+        "busy-for-a-second": (resting("1", 0.9), None),
+        "busy-until-a-date": (resting("DATE", 0.9), None),
+        "busy-until-a-date-tomorrow": (
+            resting("TOMORROW", 9e9),
+            "it asks to be left alone for 86",
+        ),
         "busy-for-ever": (with_top(busy=99), "429 Too Many Requests (tried 4 times)"),
         "busy-for-an-hour": (
             with_top(status=429, headers={"Retry-After": "3600"}),
@@ -441,19 +493,35 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 SEEN: Counter[str] = Counter()
+FIRST: dict[str, float] = {}
+"""When a path was asked for first, by time.monotonic()."""
 PORT = [""]
 """Of the running server."""
 
 
+def filled_in(header: str) -> str:
+    """`header` with what only the running server knows."""
+    for word, seconds in (("DATE", 2), ("TOMORROW", 86_400)):
+        header = header.replace(word, formatdate(time.time() + seconds, usegmt=True))
+    return header.replace("PORT", PORT[0])
+
+
 class Hostile(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """A token, by OAuth 2: what GET says in the URL is in the body."""
+        length = int(self.headers["Content-Length"])
+        self.path += "?" + self.rfile.read(length).decode()
+        self.do_GET()
 
     def do_GET(self) -> None:
         self.close_connection = True
         path, _, query = self.path.partition("?")
         with open(sys.argv[1], "a", encoding="utf-8") as log:
             said = {key: self.headers.get(key) for key in ("Host", "Authorization", "Range")}
-            log.write(json.dumps({"path": path, "query": query} | said) + "\n")
+            asked = {"method": self.command, "path": path, "query": query}
+            log.write(json.dumps(asked | said) + "\n")
         if path == "/v2/":
             self.say(Answer())
             return
@@ -464,6 +532,8 @@ class Hostile(BaseHTTPRequestHandler):
             answer = Answer(status=401, headers=answer.headers)
         if SEEN[path] <= answer.busy:
             answer = Answer(status=429, headers={"Retry-After": "0"})
+        if time.monotonic() - FIRST.setdefault(path, time.monotonic()) < answer.rest:
+            answer = Answer(status=429, headers=answer.headers)
         self.say(answer)
 
     def say(self, answer: Answer) -> None:
@@ -478,7 +548,7 @@ class Hostile(BaseHTTPRequestHandler):
         if answer.how != "no-length":
             self.send_header("Content-Length", str(len(answer.body)))
         for key, value in answer.headers.items():
-            self.send_header(key, value.replace("PORT", PORT[0]))
+            self.send_header(key, filled_in(value))
         self.end_headers()
         half = answer.body[: len(answer.body) // 2]
         if answer.how == "hang":

@@ -16,10 +16,10 @@ from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import PullFailed
+from engine.errors import BadRequest, PullFailed
 from engine.idmap import for_this_user
 from engine.images import pull
-from engine.images.archive import Bounds
+from engine.images.bounds import Bounds
 from engine.images.store import Store
 from tests.security.archives import (
     HOSTILE,
@@ -106,6 +106,7 @@ def test_hostile(name: str, tmp_path: Path, store: Store, canary: Path) -> None:
                 path_below = os.path.join(place, name_below)
                 assert os.listxattr(path_below, follow_symlinks=False) == []
         store.remove("egg")
+        store.clean()
         assert is_empty(store)
     assert sings(canary)
 
@@ -156,10 +157,32 @@ def test_bounds_hold_while_unpacking(tmp_path: Path, store: Store) -> None:
     assert is_empty(store)
 
 
+def test_whoever_pulls_allows_more(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal names what to write, and what it names is enough."""
+    path = tmp_path / "big"
+    path.write_bytes(gzip.compress(archive(entry("x", data=bytes(2 << 20)), entry("y"))))
+    for bounds in ("size=1M", "entries=1"):
+        monkeypatch.setenv("PROCCHI_BOUNDS", bounds)
+        with pytest.raises(PullFailed, match="is a bomb") as refused:
+            pull(str(path), store=store)
+        _, _, more = str(refused.value).partition("PROCCHI_BOUNDS=")
+        monkeypatch.setenv("PROCCHI_BOUNDS", more.removesuffix(")").replace("2M", "4M"))
+        assert pull(str(path), store=store).size == 2 << 20
+        store.remove("big")
+        store.clean()
+    for nonsense in ("128G", "size=big", "entries=-1", "most=3", "ratio=" + "9" * 30):
+        monkeypatch.setenv("PROCCHI_BOUNDS", nonsense)
+        with pytest.raises(BadRequest, match="PROCCHI_BOUNDS"):
+            pull(str(path), store=store)
+    assert is_empty(store)
+
+
 def test_the_usual_bounds_stop_a_bomb(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "bomb"
     path.write_bytes(gzip.compress(archive(entry("x", data=bytes(300 << 20))), 9))
-    with pytest.raises(PullFailed, match="is a bomb: it unpacks to more than 256M"):
+    with pytest.raises(PullFailed, match=r"is a bomb: .* 256M .*PROCCHI_BOUNDS=ratio=2000"):
         pull(str(path), store=store)
     assert is_empty(store)
 
@@ -208,6 +231,7 @@ def test_any_headers_are_unpacked_or_refused(
     try:
         pull(str(path), store=store, name="egg")
         store.remove("egg")
+        store.clean()
     except PullFailed as error:
         assert str(error).isprintable()
     assert is_empty(store)
@@ -224,6 +248,7 @@ def test_any_byte_may_be_another(at: int, new: int, tmp_path: Path, store: Store
     try:
         pull(str(path), store=store, name="egg")
         store.remove("egg")
+        store.clean()
     except PullFailed as error:
         assert str(error).isprintable()
     assert is_empty(store)
@@ -313,6 +338,7 @@ def test_hostile_layers(name: str, tmp_path: Path, store: Store, canary: Path) -
         egg = pull(str(tmp_path / "image"), store=store)
         assert Path(store.layer_tree(egg.digest), "x").read_bytes() == b"1"
         store.remove(egg.name)
+        store.clean()
     assert is_empty(store)
     assert sings(canary)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import subprocess
@@ -113,6 +114,85 @@ int main(int argc, char **argv)
     if (argc > 1)
         sleep(1000);
     return key > 0 ? 0 : 3;
+}
+"""
+
+
+def test_calls_that_no_namespace_divides_are_refused(
+    empty_home: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """By both calling conventions of x86-64, and by the one that nobody uses (x32)."""
+    tree = tmp_path / "egg"
+    (tree / "bin").mkdir(parents=True)
+    prober = tmp_path / "prober.c"
+    prober.write_text(PROBER)
+    subprocess.run(["cc", "-static", "-o", str(tree / "bin/prober"), str(prober)], check=True)
+    subprocess.run(["cp", "/bin/busybox", str(tree / "bin/sh")], check=True)
+    outside = subprocess.run([str(tree / "bin/prober")], capture_output=True, text=True, check=True)
+    assert {f"{name} 0" for name in PROBED} <= set(outside.stdout.splitlines())
+    engine.pull(str(tree))
+    pet = engine.hatch("moka", "egg", command=["/bin/prober", "stay"])
+    meal = engine.feed("moka", ["/bin/prober"])
+    refused, too_old = f"{-errno.EPERM}", f"{-errno.ENOSYS}"
+    expected = {
+        **dict.fromkeys(PROBED, refused),
+        **{"clone3": too_old, "x32": too_old, "getpid": "0"},
+    }
+    eventually(lambda: "getpid" in engine.log_path("moka").read_text(), "it has tried")
+    for told in (meal.stdout.decode(), engine.log_path("moka").read_text()):
+        answers = dict(line.split() for line in told.splitlines())
+        assert answers == expected
+    with open(f"/proc/{pet.pid}/status") as status:
+        assert "Seccomp:\t2" in status.read()
+
+
+PROBED = (
+    "add_key request_key keyctl bpf perf_event_open userfaultfd io_uring_setup io_uring_enter "
+    "io_uring_register unshare clone i386-keyctl i386-unshare i386-bpf"
+).split()
+PROBER = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define TRY(name, ...) tell(name, syscall(__VA_ARGS__) == -1 ? -errno : 0)
+static void tell(const char *name, long answer)
+{
+    printf("%s %ld\n", name, answer == -EPERM || answer == -ENOSYS ? answer : 0);
+}
+static long i386(long number, long first)
+{
+    long answer;
+    __asm__ volatile("int $0x80" : "=a"(answer) : "a"(number), "b"(first), "c"(0), "d"(0)
+                     : "memory", "r8", "r9", "r10", "r11");
+    return (int) answer;
+}
+int main(int argc, char **argv)
+{
+    TRY("add_key", SYS_add_key, 0, 0, 0, 0, 0);
+    TRY("request_key", SYS_request_key, 0, 0, 0, 0);
+    TRY("keyctl", SYS_keyctl, 0, 0, 0, 0, 0);
+    TRY("bpf", SYS_bpf, -1, 0, 0);
+    TRY("perf_event_open", SYS_perf_event_open, 0, 0, 0, 0, 0);
+    TRY("userfaultfd", SYS_userfaultfd, -1);
+    TRY("io_uring_setup", 425, 0, 0);
+    TRY("io_uring_enter", 426, -1, 0, 0, 0, 0);
+    TRY("io_uring_register", 427, -1, 0, 0, 0);
+    TRY("unshare", SYS_unshare, CLONE_NEWUSER | CLONE_SIGHAND | 0x1);
+    TRY("clone", SYS_clone, CLONE_NEWUSER | CLONE_FS, 0, 0, 0, 0);
+    TRY("clone3", SYS_clone3, 0, 0);
+    TRY("x32", SYS_getpid | 0x40000000);
+    tell("i386-keyctl", i386(288, 0));
+    tell("i386-unshare", i386(310, CLONE_NEWUSER | 0x1));
+    tell("i386-bpf", i386(357, -1));
+    TRY("getpid", SYS_getpid);
+    fflush(stdout);
+    if (argc > 1)
+        pause();
+    return 0;
 }
 """
 

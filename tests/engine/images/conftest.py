@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from engine.idmap import IdMap, for_this_user
 from engine.images.store import Store
 from tests.engine.images import naughty_server
+from tests.engine.images.registry import make_certificate
 
 
 @pytest.fixture
@@ -38,12 +40,16 @@ def served(tmp_path: Path) -> Path:
 class Server:
     """A running naughty_server.py."""
 
-    def __init__(self, port: int, log: Path) -> None:
-        self._port = port
+    def __init__(self, scheme: str, port: int, log: Path) -> None:
+        self._place = f"{scheme}://127.0.0.1:{port}"
         self._log = log
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._port}/{path}"
+        return f"{self._place}/{path}"
+
+    def leading_to(self, url: str) -> str:
+        """A URL that redirects to that one."""
+        return self.url(f"to/{url.encode().hex()}/x")
 
     def requests(self) -> list[dict[str, Any]]:
         """What was asked for, in order: path, Range, If-Range, Authorization."""
@@ -52,13 +58,30 @@ class Server:
 
 @pytest.fixture
 def server(served: Path, tmp_path: Path) -> Iterator[Server]:
+    with running(served, tmp_path / "requests") as server:
+        yield server
+
+
+@pytest.fixture
+def safe_server(served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """It speaks TLS, and this machine trusts it."""
+    certificate, key = make_certificate(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with running(served, tmp_path / "safe-requests", str(both)) as server:
+        yield server
+
+
+@contextmanager
+def running(served: Path, log: Path, *certificate: str) -> Iterator[Server]:
     """A process of its own, for pulling must be done where there are no threads."""
-    log = tmp_path / "requests"
     log.touch()
-    command = [sys.executable, naughty_server.__file__, str(served), str(log)]
+    command = [sys.executable, naughty_server.__file__, str(served), str(log), *certificate]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        yield Server(int(process.stdout.readline()), log)
+        scheme = "https" if certificate else "http"
+        yield Server(scheme, int(process.stdout.readline()), log)
         process.kill()
 
 

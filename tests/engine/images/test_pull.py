@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ import pytest
 from engine.errors import BadRequest, NoSuchEgg, ProcchiError, PullFailed
 from engine.idmap import IdMap, for_this_user
 from engine.images import pull, web
+from engine.images.bounds import Bounds
+from engine.images.catalogue import offers
 from engine.images.store import Store
 from engine.model import Progress
 from tests.engine.images.conftest import Server
@@ -89,16 +92,19 @@ def test_another_content_takes_the_name(egg_file: Path, tmp_path: Path, store: S
     new = pull(str(other), store=store, name="egg")
     assert store.eggs() == [new]
     assert os.path.isdir(store.layer_tree(old.digest)), "a pet may live on it"
-    store.clean(in_use={old.digest})
+    store.retire({old.digest})
+    store.clean()
     assert os.path.isdir(store.layer_tree(old.digest))
-    store.clean(in_use=())
+    store.retire(())
+    store.clean()
     assert not os.path.exists(store.layer_tree(old.digest))
 
 
 def test_the_right_digest(egg_file: Path, content: bytes, store: Store) -> None:
     right = hashlib.sha256(content).hexdigest()
-    pull(str(egg_file), store=store, sha256=right)
+    assert pull(str(egg_file), store=store, sha256=right).pins == {"sha256": right}
     pull(str(egg_file), store=store, sha256=f"sha256:{right.upper()}")
+    assert pull(str(egg_file), store=store).pins == {}
 
 
 def test_a_wrong_digest(
@@ -230,6 +236,7 @@ def test_as_an_ordinary_user(content: bytes, open_to_all: Path) -> None:
         shell = os.stat(f"{store.layer_tree(store.egg('home').digest)}/bin/sh")
         for name in names:
             store.remove(name)
+            store.clean()
         left = os.listdir(f"{store.directory}/layers/sha256")
         return [names, shell.st_uid == os.geteuid(), left]
 
@@ -251,6 +258,7 @@ def test_as_a_user_with_subordinate_ids(open_to_all: Path) -> None:
         nodes = look_at(store.layer_tree(egg.digest), store.idmap)
         owners = {name.decode(): [node["uid"], node["gid"]] for name, node in nodes.items()}
         store.remove(egg.name)
+        store.clean()
         left = os.listdir(f"{store.directory}/layers/sha256")
         return [store.idmap.single, owners, left]
 
@@ -397,6 +405,13 @@ def test_a_server_that_is_busy_for_a_moment(server: Server, store: Store) -> Non
     assert len(server.requests()) == 3
 
 
+@pytest.mark.usefixtures("egg_file", "impatient", "nothing_is_left")
+@pytest.mark.parametrize("how", ["good", "endless"])
+def test_no_more_is_fetched_than_may_be_unpacked(how: str, server: Server, store: Store) -> None:
+    with pytest.raises(PullFailed, match=r"more than 98K .*PROCCHI_BOUNDS=size=195K"):
+        pull(server.url(f"{how}/egg.tar.gz"), store=store, bounds=Bounds(size=100_000))
+
+
 @pytest.mark.usefixtures("egg_file", "impatient", "nothing_is_left_but_notes")
 @pytest.mark.parametrize(
     ("path", "error", "said"),
@@ -406,7 +421,6 @@ def test_a_server_that_is_busy_for_a_moment(server: Server, store: Store) -> Non
         ("status/429/x", PullFailed, "answers 429 Too Many Requests"),
         ("status/500/x", PullFailed, "answers 500"),
         ("html/egg.tar.gz", PullFailed, "a web page"),
-        ("to-file/etc", PullFailed, "no http URL"),
         ("circle/x", PullFailed, "redirects in circles"),
         ("long/egg.tar.gz", PullFailed, "tried 4 times"),
         ("short/egg.tar.gz", PullFailed, "ends too early"),
@@ -428,6 +442,24 @@ def nothing_is_left_but_notes(store: Store) -> Iterator[None]:
     yield
     for place in ("eggs", "layers/sha256", "archives/sha256", "staging"):
         assert os.listdir(f"{store.directory}/{place}") == []
+
+
+def test_no_hop_of_a_redirect_is_over_plain_http(
+    egg_file: Path, content: bytes, server: Server, safe_server: Server, store: Store
+) -> None:
+    """Whoever sits on that hop leads to an archive of theirs, over https again."""
+    safe = safe_server.url("good/egg.tar.gz")
+    there_and_back = safe_server.leading_to(server.leading_to(safe))
+    (egg_file.parent / "class.toml").write_text("[x]\nfrom = 'debian'\n")
+    listed = safe_server.leading_to(server.leading_to(safe_server.url("good/class.toml")))
+    for refused in (there_and_back, safe_server.leading_to(server.url("good/egg.tar.gz"))):
+        with pytest.raises(PullFailed, match="redirects to plain http"):
+            pull(refused, store=store)
+    with pytest.raises(PullFailed, match="redirects to plain http"):
+        offers(listed)
+    assert pull(safe_server.leading_to(safe), store=store).name == "x"
+    digest = hashlib.sha256(content).hexdigest()
+    assert pull(there_and_back, store=store, sha256=digest, name="known").name == "known"
 
 
 def test_nobody_there(store: Store, impatient: None) -> None:
@@ -464,27 +496,69 @@ def test_a_broken_archive_from_the_web_is_not_kept(
         pull(server.url("good/egg.tar.gz"), store=store)
 
 
-@pytest.mark.parametrize("url", ["http://", "http:///x.tar", "http://a b/x.tar", "https://[::1/x"])
-def test_urls_that_are_none(url: str, store: Store, impatient: None) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://", "http:///x.tar", "http://a b/x.tar", "https://[::1/x", "http://h:99999/x.tar"),
+        *("file://[x", "[::::1]:5000/x", "localhost:99999/x"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x", None])
+def test_urls_that_are_none(url: str, name: str | None, store: Store, impatient: None) -> None:
     with pytest.raises(ProcchiError) as error:
-        pull(url, store=store, name="x")
+        pull(url, store=store, name=name)
+    assert str(error.value).isprintable()
+    assert "URL" in str(error.value) or "makes no name" in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["http://[", "http://h:99999/", "http://h:abc/", "file:///etc"])
+def test_redirects_to_what_is_no_url(
+    place: str, server: Server, store: Store, impatient: None
+) -> None:
+    with pytest.raises(PullFailed, match="no http URL, or leads to none") as error:
+        pull(server.leading_to(place), store=store)
     assert str(error.value).isprintable()
 
 
+@pytest.mark.parametrize("whole", [True, False])
 def test_two_pulls_of_one_url_at_once(
-    egg_file: Path, content: bytes, server: Server, store: Store
+    whole: bool, egg_file: Path, content: bytes, server: Server, store: Store
 ) -> None:
-    big = egg_file.with_name("big")
-    big.write_bytes(content + bytes(400_000))
-    url = server.url("drip/big")
-    with subprocess.Popen(puller(store, url, "one")) as first:
-        with subprocess.Popen(puller(store, url, "two")) as second:
-            assert second.wait() == 0
-        assert first.wait() == 0
-    one, two = store.eggs()
-    assert one.digest == two.digest
+    """What one has fetched while the other waited is the other's too, unless it was broken."""
+    egg_file.write_bytes(content if whole else content[:-20])
+    url = server.url("held/egg.tar.gz")
+    piped = partial(subprocess.Popen, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with piped(puller(store, url, "one")) as first:
+        assert first.stdout
+        next(line for line in first.stdout if line.startswith("downloading"))
+        with piped(puller(store, url, "two")) as second:
+            assert second.stdout
+            for _ in range(3):  # it begins, and then it waits
+                assert next(second.stdout).startswith("resolving")
+            egg_file.with_name("egg.tar.gz.go").touch()
+            second.communicate()
+        first.communicate()
+    assert first.returncode == second.returncode == (0 if whole else 1)
+    assert len(server.requests()) == (1 if whole else 2)
+    assert [egg.name for egg in store.eggs()] == (["one", "two"] if whole else [])
     assert os.listdir(store.downloads) == []
     assert os.listdir(f"{store.directory}/staging") == []
+
+
+@pytest.mark.parametrize("what", ["home", "egg.tar.gz"])
+def test_pulls_of_one_archive_at_once_unpack_it_once(
+    what: str, egg_file: Path, store: Store
+) -> None:
+    words = what if what == "home" else str(egg_file)
+    pulls = [
+        subprocess.Popen(puller(store, words, name), stdout=subprocess.PIPE, text=True)
+        for name in ("ann", "bob", "cat")
+    ]
+    said = [process.communicate()[0] for process in pulls]
+    assert [process.returncode for process in pulls] == [0, 0, 0]
+    assert sum("unpacking" in one for one in said) == 1
+    assert [egg.name for egg in store.eggs()] == ["ann", "bob", "cat"]
+    assert os.listdir(store.downloads) == os.listdir(f"{store.directory}/staging") == []
 
 
 # Killed
@@ -508,6 +582,7 @@ def test_killed_at_any_moment(tmp_path: Path, store: Store) -> None:
         for egg in store.eggs():
             assert len(os.listdir(store.layer_tree(egg.digest))) == 40
             store.remove(egg.name)
+            store.clean()
     egg = pull(str(path), store=store)
     assert egg.size == 800 * len(noise)
     deadline = time.monotonic() + 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from engine.errors import PullFailed
 from engine.images import credentials
 from engine.images.credentials import Credentials
 from engine.images.reference import parse
-from engine.images.sources import in_a_registry
+from engine.images.words import in_a_registry, made_whole
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -69,10 +70,16 @@ def test_files_come_before_registries(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Path("egg").touch()
     Path("debian/slim").mkdir(parents=True)
-    for path in ("home", "egg", "./egg", "debian/slim", "./none", "none.tar.gz", "http://x/y"):
-        assert in_a_registry(path) is None
+    for path in ("egg", "./egg", "debian/slim", "./none", "none/x.tar.gz", "..", "debian/../egg"):
+        assert made_whole(path) == os.path.normpath(tmp_path / path)
+        assert in_a_registry(made_whole(path)) is None
+    for words in ("home", "none.tar.gz", "http://x/y", "x\0y"):
+        assert made_whole(words) == words
+        assert in_a_registry(words) is None
     for words in ("debian", "alpine", "debian/other", "ghcr.io/a/b"):
+        assert made_whole(words) == words
         assert in_a_registry(words)
+    assert in_a_registry("debian/slim"), "what lies in the nest's directory is none of its business"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ import pytest
 
 from engine.errors import BadRequest, NoSuchEgg, PullFailed
 from engine.images import pull
+from engine.images import store as storing
 from engine.images.store import Store
 from engine.model import Egg
 
@@ -65,6 +67,7 @@ def test_a_layer_goes_with_its_last_egg(store: Store, archive: str) -> None:
     assert len(layers(store)) == 1
     store.remove("two")
     assert layers(store) == []
+    assert store.clean().layers == (1, 0), "it is said what was freed"
     assert os.listdir(f"{store.directory}/archives/sha256") == []
     assert os.listdir(f"{store.directory}/staging") == []
 
@@ -77,6 +80,26 @@ def test_a_layer_stays_while_a_pet_lives_on_it(store: Store, archive: str) -> No
     assert pull(archive, store=store).digest == egg.digest
     store.remove(egg.name)
     assert layers(store) == []
+
+
+def test_nobody_waits_for_the_disk_of_another(
+    store: Store, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nest retires layers in its only thread, while a pull may be writing a large egg."""
+    told, tell = os.pipe()
+
+    def slow(_: int) -> None:
+        os.write(tell, b".")
+        signal.pause()
+
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(storing, "syncfs", slow)
+        pull(archive, store=store)
+    assert os.read(told, 1) == b"."
+    store.retire(())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def test_cleaning_without_knowing_the_pets_keeps_every_layer(store: Store, archive: str) -> None:

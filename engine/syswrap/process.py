@@ -1,0 +1,40 @@
+"""Which process it is: a pid and a start time, read from /proc."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks since boot at which `pid` started; None when there is no such process.
+
+    A process may have any name, `) (` included: the fields are counted behind the last `)`.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            content = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = content.rpartition(b")")[2].split()
+    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+def take_hold(pid: int, started: int) -> int | None:
+    """A pidfd of the process `pid` that started at `started`; None when it is gone.
+
+    The start time is read with the pidfd in hand, so the number cannot change hands between. No
+    number is refused: what can be no process (0, a thread's, a number beyond all) is none.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (ProcessLookupError, FileNotFoundError, ValueError, OverflowError):
+        return None
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+    if start_time(pid) == started:
+        return pidfd
+    os.close(pidfd)
+    return None

@@ -58,5 +58,23 @@ class FeedHistory:
         self._place = min(len(self._lines), self._place + 1)
         return self._here()
 
+    def search(self, typed: str) -> str:
+        """The newest line before this place that holds `typed`, or what it was searched by first.
+
+        Asked again with its own answer it goes on to older ones; without another, it stays.
+        """
+        if self._place == len(self._lines) or typed != self._here():
+            self._place = len(self._lines)
+            self._draft = typed
+        for place in range(self._place - 1, -1, -1):
+            if self._draft in self._lines[place]:
+                self._place = place
+                return self._lines[place]
+        return typed
+
+    def suggest(self, typed: str) -> str | None:
+        """The newest line that begins with `typed`."""
+        return next((line for line in reversed(self._lines) if line.startswith(typed)), None)
+
     def _here(self) -> str:
         return self._draft if self._place == len(self._lines) else self._lines[self._place]

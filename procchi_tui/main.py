@@ -62,54 +62,20 @@ def _not_linux(name: str) -> int:
     return 1
 
 
-TUI_HELP = """\
-Usage: procchi-tui [--help] [--version]
-
-The nest on the full screen: hatch pets (containers), feed them commands, and watch their
-moods, which are read off the kernel's own numbers. Pets live on when you quit.
-
-Press ? inside for the keys. `procchi --help` lists the same from the command line.
-
-Example:
-  procchi-tui
-"""
-
-
 def tui() -> int:
     """The full-screen session. Returns the exit status."""
-    words = sys.argv[1:]
     if sys.platform != "linux":
         return _not_linux("procchi-tui")
-    if words in (["--help"], ["-h"]):
-        print(TUI_HELP, end="")
-        return 0
-    if words == ["--version"]:
-        print(f"procchi-tui {version()}")
-        return 0
-    if words:
-        print(f"procchi-tui: no such word: {words[0]} (see procchi-tui --help)", file=sys.stderr)
-        return 2
-    if not (os.isatty(0) and os.isatty(1)):
-        print(
-            "procchi-tui: it draws on a terminal, and there is none here: "
-            "run it in one, or use procchi (see procchi --help)",
-            file=sys.stderr,
-        )
-        return 1
+    # Milliseconds, as ncurses has it; Textual reads it once, when it is first imported. Within its
+    # own 100 an editor's user types `Esc :`.
+    os.environ.setdefault("ESCDELAY", "25")
     try:
-        from procchi_tui.app import run
+        from procchi_tui.cli import screen
 
-        return run()
+        return screen.run(sys.argv[1:])
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         from procchi_tui.cli import failures
 
         return failures.report(error, ["procchi-tui"])
-
-
-def version() -> str:
-    """The installed version."""
-    from importlib import metadata
-
-    return metadata.version("procchi")

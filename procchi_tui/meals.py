@@ -34,6 +34,8 @@ class RunningMeal:
         self._written = ""
         self._meal: OpenMeal | None = None
         self._stops = 0
+        self.number: int | None = None
+        """Which of the pet's meals it is; None before it has begun."""
         Thread(target=self._run, name="meal", daemon=True).start()
 
     def take(self) -> str:
@@ -44,16 +46,17 @@ class RunningMeal:
 
     def stop(self) -> None:
         """Interrupt the command as Ctrl-C would; asked a second time, kill it."""
-        meal, self._stops = self._meal, self._stops + 1
+        with self._lock:
+            meal, self._stops = self._meal, self._stops + 1
         if meal is not None:
             number = signal.SIGINT if self._stops == 1 else signal.SIGKILL
             send(self._target, lambda: meal.signal(number))
 
     def _run(self) -> None:
         try:
-            post(self._target, MealOver(self._eat()))
+            post(self._target, MealOver(self.pet, self._eat()))
         except (ProcchiError, OSError, ValueError) as error:
-            post(self._target, MealOver(None, str(error)))
+            post(self._target, MealOver(self.pet, None, str(error)))
 
     def _eat(self) -> Meal:
         reading, writing = os.pipe()
@@ -65,7 +68,11 @@ class RunningMeal:
                 os.close(writing)
                 os.close(silence)
             with meal:
-                self._meal = meal
+                self.number = meal.number
+                with self._lock:
+                    self._meal, stopped = meal, self._stops > 0
+                if stopped:  # before it had begun
+                    meal.signal(signal.SIGINT)
                 self._follow(meal, reading)
                 return meal.wait()
         finally:
@@ -103,4 +110,4 @@ class RunningMeal:
             first = not self._written
             self._written += text
         if first and text:
-            post(self._target, MealOutput())
+            post(self._target, MealOutput(self.pet))

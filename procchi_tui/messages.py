@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from textual.message import Message
 
-from engine import Egg, Meal, Pet, Progress, StepReport
-from procchi_tui.walls import Wall
+from engine import Check, Egg, EggDetails, Meal, Offer, PastMeal, Pet, Progress
+from procchi_tui.nest_engine import OpenMeal
+from procchi_tui.pages.page import Page
+from procchi_tui.undo import Undo
 
 
 @dataclass
@@ -31,6 +35,7 @@ class NestStatus(Message):
     enforced: tuple[str, ...]
     why: str
     """Why no more than that is enforced; empty where everything is."""
+    pid: int
 
 
 @dataclass
@@ -45,6 +50,16 @@ class Done(Message):
     """Something that was asked for is done; the text says what."""
 
     text: str
+    undo: Undo | None = None
+    """How to take it back, where that can be."""
+
+
+@dataclass
+class TalkReady(Message):
+    """A shell runs in a pet, with a terminal for somebody to show."""
+
+    pet: str
+    meal: OpenMeal
 
 
 @dataclass
@@ -61,6 +76,8 @@ class PullBegan(Message):
     reference: str
     number: int
     """Which pull, counted from the start of the session."""
+    name: str | None = None
+    """What the egg will be called, where that was said."""
 
 
 @dataclass
@@ -69,6 +86,10 @@ class PullProgress(Message):
 
     number: int
     progress: Progress
+    rate: float | None = None
+    """Bytes a second, of late."""
+    left: float | None = None
+    """Seconds until this stage is done."""
 
 
 @dataclass
@@ -94,34 +115,73 @@ class EggsListed(Message):
 
 
 @dataclass
+class ShelvesRead(Message):
+    """What the egg shop has."""
+
+    eggs: list[Egg]
+    offers: list[Offer]
+    trouble: str = ""
+    """Why the catalogue could not be read, if it could not."""
+
+
+@dataclass
+class EggRead(Message):
+    """All that is known of one egg at home."""
+
+    details: EggDetails
+
+
+@dataclass
+class EggRemoved(Message):
+    """An egg was removed from the store."""
+
+    name: str
+
+
+@dataclass
+class CommandsRead(Message):
+    """The programs that all of those pets have."""
+
+    pets: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+@dataclass
 class MealOutput(Message):
     """A meal has written something, to be fetched with `take()`."""
+
+    pet: str
 
 
 @dataclass
 class MealOver(Message):
     """A meal ended: as the engine tells, or with why it never began."""
 
+    pet: str
     meal: Meal | None
     reason: str = ""
 
 
 @dataclass
-class WallsRead(Message):
-    """A pet's namespaces beside the host's."""
+class PageRead(Message):
+    """What a page about a pet shows, or why it could not be read."""
 
-    walls: list[Wall]
-
-
-@dataclass
-class CareLogRead(Message):
-    """How a pet was made."""
-
-    steps: list[StepReport]
+    page: Page
+    seen: Any
+    trouble: str = ""
 
 
 @dataclass
-class LogRead(Message):
-    """The end of what a pet has said."""
+class MealsRead(Message):
+    """What a pet was fed, oldest first."""
 
-    text: str
+    meals: list[PastMeal]
+
+
+@dataclass
+class HostRead(Message):
+    """What the doctor found and how the nest is, or why the nest does not say."""
+
+    checks: tuple[Check, ...]
+    nest: Mapping[str, Any]
+    trouble: str = ""

@@ -10,7 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from engine import Egg, Event, Limits, Meal, Pet, Progress, Snapshot, StepReport
+from engine import (
+    Check,
+    Details,
+    Egg,
+    EggDetails,
+    Event,
+    Limits,
+    Meal,
+    Offer,
+    PastMeal,
+    Pet,
+    Progress,
+    Snapshot,
+    StepReport,
+    XRay,
+)
 
 
 class Watch(Protocol):
@@ -54,6 +69,24 @@ class OpenMeal(Protocol):
         """Let go of it."""
         ...
 
+    @property
+    def number(self) -> int:
+        """Which of the pet's meals it is."""
+        ...
+
+    @property
+    def terminal(self) -> int | None:
+        """The near end of its terminal, where it has one."""
+        ...
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give its terminal another size."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it, and of its terminal."""
+        ...
+
     def fileno(self) -> int:
         """A descriptor that can be read when the meal is over."""
         ...
@@ -84,6 +117,18 @@ class Engine(Protocol):
         """Those in the store."""
         ...
 
+    def catalogue(self) -> list[Offer]:
+        """Those that can be pulled by a short name."""
+        ...
+
+    def egg(self, name: str) -> EggDetails:
+        """One in the store, closely."""
+        ...
+
+    def remove_egg(self, name: str) -> None:
+        """Remove one from the store."""
+        ...
+
     def hatch(
         self,
         name: str,
@@ -91,12 +136,19 @@ class Engine(Protocol):
         *,
         command: Sequence[str] = (),
         limits: Limits | None = None,
+        **settings: Any,
     ) -> Pet:
         """Bring a pet to life."""
         ...
 
     def open_meal(
-        self, name: str, command: Sequence[str], *, stdio: tuple[int, int, int] = (0, 1, 2)
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        stdio: tuple[int, int, int] = (0, 1, 2),
+        terminal: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> OpenMeal:
         """Start a command in a pet."""
         ...
@@ -109,12 +161,36 @@ class Engine(Protocol):
         """Thaw it."""
         ...
 
+    def diet(self, name: str, **limits: Any) -> Pet:
+        """Change its limits."""
+        ...
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to its PID 1."""
+        ...
+
     def release(self, name: str) -> None:
         """Let it go, for good."""
         ...
 
-    def care_log(self, name: str) -> list[StepReport]:
-        """How it was made."""
+    def commands(self, name: str) -> list[str]:
+        """The programs in its PATH."""
+        ...
+
+    def care_log(self, name: str, *, meal: int | None = None) -> list[StepReport]:
+        """How it was made, or how that meal began."""
+        ...
+
+    def xray(self, name: str) -> XRay:
+        """See through it."""
+        ...
+
+    def details(self, name: str) -> Details:
+        """All that the kernel tells of it."""
+        ...
+
+    def meals(self, name: str) -> list[PastMeal]:
+        """Its last meals."""
         ...
 
     def log_path(self, name: str) -> Path:
@@ -123,6 +199,10 @@ class Engine(Protocol):
 
     def watch(self, readings: float | None = None) -> Watch:
         """Follow the nest, `readings` times a second."""
+        ...
+
+    def doctor(self) -> list[Check]:
+        """What this machine has and lacks."""
         ...
 
     def nest_status(self) -> Mapping[str, Any]:

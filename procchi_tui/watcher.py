@@ -13,7 +13,6 @@ from procchi_tui.messages import NestLost, NestNews, NestStatus
 from procchi_tui.nest_engine import Engine, Watch
 from procchi_tui.nursery import News
 
-READINGS_HZ = 4.0
 RETRY_SECONDS = 1.0
 
 
@@ -24,8 +23,10 @@ class Watcher:
     `take()` then gives everything since the last one as a single change.
     """
 
-    def __init__(self, engine: Engine, target: MessagePump) -> None:
+    def __init__(self, engine: Engine, target: MessagePump, *, readings: float = 4.0) -> None:
+        """Watch for `target`, with the kernel's numbers `readings` times a second."""
         self._engine = engine
+        self._readings = readings
         self._target = target
         self._lock = Lock()
         self._news: News | None = None
@@ -65,7 +66,7 @@ class Watcher:
                 self._closed.wait(RETRY_SECONDS)
 
     def _follow(self) -> None:
-        with self._engine.watch(readings=READINGS_HZ) as watch:
+        with self._engine.watch(readings=self._readings) as watch:
             with self._lock:
                 self._watch = watch
             if self._closed.is_set():
@@ -91,4 +92,4 @@ class Watcher:
         if "cgroup" not in status:
             raise NestUnreachable("it stopped")
         cgroup = status["cgroup"]
-        return NestStatus(cgroup["kind"], tuple(cgroup["enforced"]), cgroup["why"])
+        return NestStatus(cgroup["kind"], tuple(cgroup["enforced"]), cgroup["why"], status["pid"])

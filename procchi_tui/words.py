@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from engine import Pet
 
@@ -25,6 +27,11 @@ def plain(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _ESCAPES.sub("", text).translate(_CONTROLS).expandtabs(8)
+
+
+def one_line(text: str) -> str:
+    """`plain`, on one line."""
+    return text if text.isascii() and text.isprintable() else plain(text).replace("\n", " ")
 
 
 def age(born: datetime, now: datetime) -> str:
@@ -66,9 +73,28 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min"
 
 
+def time_left(seconds: float) -> str:
+    """How long something will take, no more exactly than anybody can know: 8s, 3min, 2h."""
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    return f"{seconds / 60:.0f}min" if seconds < 5400 else f"{seconds / 3600:.0f}h"
+
+
 def count(number: int, one: str, many: str | None = None) -> str:
     """`1 pet`, `3 pets`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def call_told(call: Mapping[str, Any]) -> str:
+    """A recorded system call as strace(1) writes it."""
+    return f"{call['name']}({call['args']}) = {call['result']}"
+
+
+def names_in_words(names: Sequence[str]) -> str:
+    """`moka`, `moka and pico`, `moka, pico and 3 more`."""
+    if len(names) <= 3:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def unenforced(pet: Pet) -> list[str]:

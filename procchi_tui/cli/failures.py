@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from engine.errors import (
+from engine import (
     BadRequest,
     CommandNotExecutable,
     CommandNotFound,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 import click
 from click.shell_completion import CompletionItem
 
 import engine
-from procchi_tui.cli.words import NameThenCommand, complete_pet, example
+from procchi_tui.cli.explaining import explain as explain_steps
+from procchi_tui.cli.words import NameThenCommand, complete_pet, environment, example, run_options
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -23,11 +25,13 @@ def _complete(ctx: click.Context, param: click.Parameter, word: str) -> list[Com
     epilog=example(
         "procchi feed moka -- echo hi",
         "procchi feed -it moka sh",
+        "procchi feed --explain moka -- true",
+        "procchi feed --user nobody --workdir /tmp moka -- id",
         "procchi feed moka --signal TERM",
         "procchi feed moka --write 'echo hi'",
     ),
     cls=NameThenCommand,
-    options_metavar="[-it] [--signal SIG | --write TEXT]",
+    options_metavar="[-it] [--explain] [-e K=V] [-w DIR] [-u USER] [--signal SIG | --write TEXT]",
 )
 @click.argument(
     "words",
@@ -38,12 +42,24 @@ def _complete(ctx: click.Context, param: click.Parameter, word: str) -> list[Com
 )
 @click.option("-i", "--interactive", is_flag=True, help="Pass our standard input, terminal or not.")
 @click.option("-t", "--tty", is_flag=True, help="Give the command a terminal of its own.")
+@run_options
 @click.option("--signal", "sig", metavar="SIG", help="Send its PID 1 a signal, as kill does.")
 @click.option("--write", "written", metavar="TEXT", help="Write a line to its PID 1's input.")
+@click.option("--explain", is_flag=True, help="Then print each step, and what it did, on stderr.")
 def feed(
-    words: tuple[str, ...], interactive: bool, tty: bool, sig: str | None, written: str | None
+    words: tuple[str, ...],
+    interactive: bool,
+    tty: bool,
+    env: tuple[str, ...],
+    workdir: str | None,
+    user: str | None,
+    sig: str | None,
+    written: str | None,
+    explain: bool,
 ) -> int:
     """Feed a pet: run a command in it (exec).
+
+    Its environment, working directory and user are the pet's, but for what is said here.
 
     It ends with the command's own status; 125 is a failure of Procchi's, 126 a command
     that cannot be executed, 127 one that is not there. Input that is piped or redirected is
@@ -60,9 +76,28 @@ def feed(
     if written is not None:
         engine.write(name, written if written.endswith("\n") else f"{written}\n")
         return 0
-    if tty:
-        return _in_a_terminal(name, command, interactive)
-    return _directly(name, command, interactive)
+    if tty and not os.isatty(0):
+        raise click.ClickException(
+            "-t gives the command a terminal like ours, and our input is none: leave -t out"
+        )
+    variables = environment(env)
+
+    def begin(stdio: tuple[int, int, int]) -> engine.OpenMeal:
+        return engine.open_meal(
+            name,
+            command,
+            stdio=stdio,
+            terminal=tty,
+            environment={"TERM": os.environ.get("TERM", "xterm")} | variables if tty else variables,
+            working_directory=workdir,
+            user=user,
+        )
+
+    eat = _in_a_terminal if tty else _directly
+    status, number = eat(begin, interactive)
+    if explain:
+        explain_steps(engine.care_log(name, meal=number), stderr=True)
+    return status
 
 
 def _signal(text: str) -> int:
@@ -75,14 +110,18 @@ def _signal(text: str) -> int:
         raise click.UsageError(f"{text!r} is no signal: write it like TERM or 15") from None
 
 
-def _directly(name: str, command: list[str], interactive: bool) -> int:
+Begin = Callable[[tuple[int, int, int]], engine.OpenMeal]
+
+
+def _directly(begin: Begin, interactive: bool) -> tuple[int, int]:
+    """Its status, and its number among the pet's meals."""
     stdin = _descriptor(0, os.O_RDONLY)
     if os.isatty(stdin) and not interactive:
         stdin = os.open(os.devnull, os.O_RDONLY)
     stdio = (stdin, _descriptor(1, os.O_WRONLY), _descriptor(2, os.O_WRONLY))
-    with Forwarder() as forwarder, engine.open_meal(name, command, stdio=stdio) as meal:
+    with Forwarder() as forwarder, begin(stdio) as meal:
         forwarder.begin(meal)
-        return meal.wait().exit_code
+        return meal.wait().exit_code, meal.number
 
 
 def _descriptor(fd: int, flags: int) -> int:
@@ -94,20 +133,13 @@ def _descriptor(fd: int, flags: int) -> int:
     return fd
 
 
-def _in_a_terminal(name: str, command: list[str], interactive: bool) -> int:
-    if not os.isatty(0):
-        raise click.ClickException(
-            "-t gives the command a terminal like ours, and our input is none: leave -t out"
-        )
+def _in_a_terminal(begin: Begin, interactive: bool) -> tuple[int, int]:
+    """The same, in a terminal of the pet's."""
     from procchi_tui import terminal
 
-    environment = {"TERM": os.environ.get("TERM", "xterm")}
-    with (
-        Forwarder() as forwarder,
-        engine.open_meal(name, command, terminal=True, environment=environment) as meal,
-    ):
+    with Forwarder() as forwarder, begin((0, 1, 2)) as meal:
         forwarder.begin(meal)
-        return terminal.relay(meal, interactive)
+        return terminal.relay(meal, interactive), meal.number
 
 
 class Forwarder:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -58,8 +60,55 @@ def status() -> None:
         ("home", found["home"]),
         ("cgroups", f"{cgroup['kind']}: {cgroup['why']}"),
         ("enforced", ", ".join(cgroup["enforced"]) or "nothing: see procchi doctor"),
+        ("ceiling", _ceiling(found["ceiling"])),
     ]
     click.echo(text.columns(rows))
+
+
+@nest.command(epilog=words.example("procchi nest ceiling --memory 50% --cpu 1.5 --pids default"))
+@click.option("--memory", metavar="SIZE", help="At most so many bytes for all pets together.")
+@click.option("--cpu", metavar="CORES", help="At most so many cores' time.")
+@click.option("--pids", metavar="NUMBER", help="At most so many tasks at once.")
+@words.json_option
+def ceiling(as_json: bool, **limits: str | None) -> None:
+    """Show or change what all pets together may use, so that a host is left.
+
+    Each is an amount, a share of the host like 75%, `unlimited` or `default`.
+    """
+    found = engine.ceiling(**{key: value for key, value in limits.items() if value is not None})
+    click.echo(json.dumps(found, indent=2) if as_json else _ceiling(found))
+
+
+def _ceiling(found: Mapping[str, Any]) -> str:
+    """What all pets together may use, in one line."""
+    told = []
+    for name in ("memory", "cpu", "pids"):
+        chosen, limit = found["chosen"][name], text.limit(name, found)
+        told.append(f"{name} {limit}" + ("" if chosen in {"unlimited", limit} else f" ({chosen})"))
+    loose = "" if found["enforced"] else f"; not enforced: {found['why'] or 'see procchi doctor'}"
+    return ", ".join(told) + loose
+
+
+@nest.command(epilog=words.example("procchi nest moods", "procchi nest moods hunger=300 tired=0.5"))
+@click.argument("changes", nargs=-1, metavar="[NAME=VALUE]...")
+@words.json_option
+def moods(changes: tuple[str, ...], as_json: bool) -> None:
+    """Show or change where the moods begin and end.
+
+    A VALUE is a number, `0.9:0.85` for where a mood begins and where it ends, or `default`.
+    """
+    pairs = [change.partition("=") for change in changes]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]!r} changes nothing: write it like hunger=300")
+    found = engine.thresholds(**{name: value for name, _, value in pairs})
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    shown = {
+        name: ":".join(f"{part:g}" for part in value) if isinstance(value, list) else f"{value:g}"
+        for name, value in found.items()
+    }
+    click.echo(text.columns([*shown.items()]))
 
 
 @nest.command(epilog=words.example("procchi nest stop"))

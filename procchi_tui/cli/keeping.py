@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,11 @@ import click
 
 import engine
 from procchi_tui.cli import failures, listing, text, words
+from procchi_tui.cli.explaining import explain as explain_steps
+from procchi_tui.words import plain
+
+LAST_LINES = 5
+"""Of a ghost's log, shown with its epitaph."""
 
 
 @click.command(epilog=words.example("procchi pets --all", "procchi pets --json | jq '.[].mood'"))
@@ -26,19 +30,48 @@ def pets(everything: bool, as_json: bool) -> None:
     listing.show(everything, as_json)
 
 
-@click.command(epilog=words.example("procchi look moka", "procchi look moka --json"))
+@click.command(epilog=words.example("procchi look moka", "procchi look moka --xray"))
 @words.name_argument
+@click.option(
+    "--xray", is_flag=True, help="Namespaces, ids, mounts, capabilities, processes, files too."
+)
 @words.json_option
-def look(name: str, as_json: bool) -> None:
+def look(name: str, xray: bool, as_json: bool) -> None:
     """Look at one pet closely (inspect).
 
     Its mood and why, its limits, what it uses as the kernel counts it, and how it died.
     """
-    pet = engine.look(name)
+    pet, details = engine.look(name), engine.details(name)
+    seen = engine.xray(name) if xray else None
     if as_json:
-        click.echo(json.dumps(pet.to_json(), indent=2))
+        told = pet.to_json() | {"details": details.to_json()["facts"]}
+        click.echo(json.dumps(told | ({"xray": seen.to_json()} if seen else {}), indent=2))
         return
     click.echo(text.columns([*_about(pet), *_needs(pet), *_end(pet)]))
+    if details.facts:
+        click.echo("\nwhat the kernel says")
+        click.echo(text.columns([*map(_fact, details.facts.items())]))
+    if seen:
+        _show_xray(seen)
+
+
+def _show_xray(seen: engine.XRay) -> None:
+    """Each page of the screen's X-ray, as text."""
+    from procchi_tui.pages import XRAY
+    from procchi_tui.pages.page import harmless
+
+    for page in XRAY:
+        for block in map(harmless, page.parts(seen)):
+            click.echo(f"\n{block.title} ({block.about})")
+            rows = [block.head, *block.rows] if block.head else block.rows
+            if rows:
+                click.echo(text.columns(rows))
+
+
+def _fact(item: tuple[str, engine.Fact]) -> tuple[str, str, str]:
+    name, fact = item
+    shown = name.removesuffix("_usec").replace("_", " ")
+    return shown, text.fact(fact.value, fact.unit), fact.file
 
 
 def _about(pet: engine.Pet) -> Iterable[tuple[str, str]]:
@@ -55,6 +88,15 @@ def _about(pet: engine.Pet) -> Iterable[tuple[str, str]]:
     yield "egg (image)", pet.egg
     yield "hatched", f"{pet.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
     yield "command", " ".join(pet.command) or "its egg's shell, reading from its mouth"
+    yield from (
+        (what, value)
+        for what, value in (
+            ("user", pet.user),
+            ("directory", pet.working_directory),
+            ("stop signal", pet.stop_signal),
+        )
+        if value
+    )
     yield "host name", pet.hostname
     yield "network", "the host's" if pet.network == "host" else "its own, loopback only"
     if pet.read_only:
@@ -66,8 +108,16 @@ def _needs(pet: engine.Pet) -> Iterable[tuple[str, str]]:
     limits = pet.to_json()["limits"]
     for name in ("memory", "cpu", "pids"):
         limit = text.limit(name, limits)
-        loose = " not enforced here: procchi doctor says why" if limit.endswith("*") else ""
+        loose = ""
+        if limit.endswith("*"):
+            instead = pet.in_place.get(name)
+            loose = f" not enforced here{f', but {instead}' if instead else ''}"
+            loose += ": procchi doctor says why"
         yield f"{name} limit", f"{limit}{' cores' if name == 'cpu' else ''}{loose}"
+    if limits["memory_high"]:
+        yield "soft limit", f"{text.limit('memory_high', limits)} of memory (memory.high)"
+    if limits["swap"] != 0:
+        yield "swap", f"{text.limit('swap', limits)} on top of its memory"
     now = pet.readings or (pet.epitaph.last_readings if pet.epitaph else None)
     if now is None:
         return
@@ -85,6 +135,8 @@ def _end(pet: engine.Pet) -> Iterable[tuple[str, str]]:
         died = pet.epitaph.died_at
         yield "epitaph", pet.epitaph.cause
         yield "died", f"{died.astimezone():%Y-%m-%d %H:%M:%S}" if died else "when nobody looked"
+        words_said = plain(pet.epitaph.last_words).splitlines()[-LAST_LINES:]
+        yield from zip(["last words", *[""] * LAST_LINES], words_said, strict=False)
 
 
 @click.command(epilog=words.example("procchi logs moka", "procchi logs -f moka"))
@@ -93,12 +145,10 @@ def _end(pet: engine.Pet) -> Iterable[tuple[str, str]]:
 def logs(name: str, follow: bool) -> None:
     """Print what a pet's PID 1 has said (its log), as it said it."""
     out = sys.stdout.buffer
-    with open(engine.log_path(name), "rb") as log:
+    with engine.Log(engine.log_path(name)) as log:
         while True:
             living = follow and engine.look(name).status != "ghost"  # asked before the last read
-            if os.fstat(log.fileno()).st_size < log.tell():  # it was cut: begin anew
-                log.seek(0)
-            while chunk := log.read(1 << 16):
+            while chunk := log.read():
                 out.write(chunk)
             out.flush()
             if not living:
@@ -106,20 +156,56 @@ def logs(name: str, follow: bool) -> None:
             time.sleep(0.25)
 
 
-@click.command(epilog=words.example("procchi diet moka --memory 100M --pids unlimited"))
+@click.command(epilog=words.example("procchi meals moka", "procchi meals moka --explain 3"))
+@words.name_argument
+@click.option("--explain", type=int, metavar="NUMBER", help="Each step of that meal instead.")
+@words.json_option
+def meals(name: str, explain: int | None, as_json: bool) -> None:
+    """List a pet's last meals (the commands run in it), oldest first."""
+    if explain is not None:
+        explain_steps(engine.care_log(name, meal=explain))
+        return
+    eaten = engine.meals(name)
+    if as_json:
+        click.echo(json.dumps([meal.to_json() for meal in eaten], indent=2))
+    elif eaten:
+        click.echo(
+            text.columns([("MEAL", "BEGAN", "TOOK", "STATUS", "COMMAND"), *map(_eaten, eaten)])
+        )
+
+
+def _eaten(meal: engine.PastMeal) -> tuple[str, ...]:
+    status = "?" if meal.exit_code is None else str(meal.exit_code)
+    if meal.running:
+        status = "eating"
+    elif meal.oom_killed:
+        status += " (out of memory)"
+    return (
+        str(meal.number),
+        f"{meal.at.astimezone():%Y-%m-%d %H:%M:%S}",
+        text.DASH if meal.duration is None else f"{meal.duration:.2f} s",
+        status,
+        " ".join(meal.command),
+    )
+
+
+@click.command(epilog=words.example("procchi diet moka --memory 100M --cpu 50% --pids unlimited"))
 @words.name_argument
 @click.option("--memory", help="At most so many bytes from now on.")
-@click.option("--cpu", help="At most so many cores' time from now on.")
+@click.option("--cpu", help="Cores from now on: 0.5, 50% or 50000/100000 (quota/period).")
 @click.option("--pids", help="At most so many tasks at once from now on.")
+@words.soft_options
 def diet(name: str, **limits: str | None) -> None:
-    """Change a living pet's limits (update); what is not named stays as it is."""
+    """Change a living pet's limits (update); what is not named stays as it is.
+
+    What the kernel refuses changes nothing: memory that a pet needs cannot be taken away.
+    """
     given = {key: value for key, value in limits.items() if value is not None}
     if not given:
-        raise click.UsageError("name at least one of --memory, --cpu and --pids")
+        raise click.UsageError("name at least one limit, as in --memory 100M")
     pet = engine.diet(name, **given)
     click.echo(name)
-    loose = [key for key in given if key not in pet.enforced]
-    if loose:
+    if loose := [key for key in pet.limits.loose(pet.enforced) if key in given]:
         click.echo(f"* {', '.join(loose)} not enforced here; procchi doctor says why", err=True)
 
 

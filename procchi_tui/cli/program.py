@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
+from typing import Any
 
 import click
 from click.shell_completion import shell_complete
 
-from procchi_tui import main
 from procchi_tui.cli import eggs, feeding, hatching, house, keeping, stats, words
 
 ALIASES = {
@@ -48,9 +49,9 @@ class Program(click.Group):
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--version", is_flag=True, help="Print the version.")
+@click.version_option(package_name="procchi", message="%(prog)s %(version)s")
 @click.pass_context
-def program(ctx: click.Context, version: bool) -> None:
+def program(ctx: click.Context) -> None:
     """Containers as pets: real Linux processes in namespaces and control groups.
 
     Pull an egg (an image), hatch a pet (a container), feed it commands, and see its mood, which
@@ -58,9 +59,7 @@ def program(ctx: click.Context, version: bool) -> None:
 
     The field's own words are taken as well: run, exec, ps, update, pause, unpause and rm.
     """
-    if version:
-        click.echo(f"procchi {main.version()}")
-    elif ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
@@ -73,6 +72,7 @@ for command in (
     keeping.look,
     stats.stats,
     keeping.logs,
+    keeping.meals,
     keeping.diet,
     keeping.sleep,
     keeping.wake,
@@ -84,12 +84,29 @@ for command in (
     program.add_command(command)
 
 
+def _settings(arguments: list[str]) -> dict[str, Any]:
+    """What the configuration file says of the options that are not given."""
+    word = next((word for word in arguments if not word.startswith("-")), "")
+    if ALIASES.get(word, word) not in ("hatch", "pull", "eggs"):
+        return {}
+    from procchi_tui import config  # late: few commands need it
+    from procchi_tui.places import config_file
+
+    settings, troubles = config.load(config_file())
+    for trouble in troubles:
+        click.echo(f"procchi: {trouble}", err=True)
+    config.offer_catalogue(settings)
+    return {word: asdict(settings.hatch)} if ALIASES.get(word, word) == "hatch" else {}
+
+
 def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name. Returns its status; raises what goes wrong."""
     if instruction := os.environ.get(COMPLETION):
         return shell_complete(program, {}, "procchi", COMPLETION, instruction)
     try:
-        with program.make_context("procchi", list(arguments)) as context:
+        with program.make_context(
+            "procchi", list(arguments), default_map=_settings(arguments)
+        ) as context:
             status = program.invoke(context)
     except click.exceptions.Exit as ending:
         return ending.exit_code

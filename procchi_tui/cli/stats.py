@@ -12,7 +12,12 @@ import click
 import engine
 from procchi_tui.cli import text, words
 
-HEADER = ("NAME", "CORES", "CPU TIME", "MEMORY", "PEAK", "PIDS", "THROTTLED", "REFUSED", "OOM")
+HEADER = (
+    *("NAME", "CORES", "CPU TIME", "MEMORY", "PEAK", "NET I/O", "BLOCK I/O", "PIDS"),
+    *("THROTTLED", "REFUSED", "OOM"),
+)
+
+IO = ("net_received_bytes", "net_sent_bytes", "io_read_bytes", "io_written_bytes")
 
 Entry = dict[str, Any]
 """What is shown of one pet, as JSON has it."""
@@ -26,7 +31,9 @@ def stats(names: tuple[str, ...], watch: bool, as_json: bool) -> None:
     """Show what the living pets use, as the kernel counts it.
 
     CORES is the CPU time used since a second ago, in cores, and shown with --watch only;
-    THROTTLED counts quota periods, REFUSED forks. With --watch, --json is one document a line.
+    NET I/O is what it received and sent in a network of its own, BLOCK I/O what it read from and
+    wrote to disks. THROTTLED counts quota periods, REFUSED forks. With --watch, --json is one
+    document a line.
     """
     found = [_entry(pet, pet.readings, None) for pet in _chosen(names)]
     if not watch:
@@ -89,7 +96,17 @@ def _entry(pet: engine.Pet, readings: engine.Readings | None, cores: float | Non
         "cores": cores,
         "limits": pet.to_json()["limits"],
         "readings": readings.to_json() if readings else None,
+        "io": _io(pet),
     }
+
+
+def _io(pet: engine.Pet) -> dict[str, Any]:
+    """Bytes through its network and its disks; None where the kernel does not say."""
+    try:
+        facts = engine.details(pet.name).facts
+    except engine.NoSuchPet:  # released since
+        facts = {}
+    return {name: facts[name].value if name in facts else None for name in IO}
 
 
 def _table(entries: Sequence[Entry]) -> str:
@@ -98,6 +115,7 @@ def _table(entries: Sequence[Entry]) -> str:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     now = entry["readings"] or engine.Readings(at=0.0).to_json()
+    received, sent, read, written = (text.size(entry["io"][name]) for name in IO)
     cores = text.DASH if entry["cores"] is None else f"{entry['cores']:.2f}"
     return (
         entry["name"],
@@ -105,6 +123,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
         text.cpu_time(now["cpu_usec"]),
         text.usage("memory", text.size(now["memory"]), entry["limits"]),
         text.size(now["memory_peak"]),
+        f"{received} / {sent}",
+        f"{read} / {written}",
         text.usage("pids", text.count(now["pids"]), entry["limits"]),
         f"{text.count(now['throttled'])}/{text.count(now['periods'])}",
         text.count(now["forks_refused"]),

@@ -50,12 +50,21 @@ def cpu_time(usec: int | None) -> str:
     return DASH if usec is None else f"{usec / 1e6:.2f} s"
 
 
+def fact(value: float | None, unit: str) -> str:
+    """A number of the kernel's as its own file has it, in full, with what it counts."""
+    if value is None:
+        return "unlimited"
+    return {"bytes": f"{value:.0f} B", "usec": f"{value:.0f} µs", "percent": f"{value:g} %"}.get(
+        unit, f"{value:g}"
+    )
+
+
 def limit(name: str, limits: Mapping[str, Any]) -> str:
     """The limit called `name` (limits as in Pet.to_json), with a star where nobody enforces it."""
     value = limits[name]
     if value is None:
         return "unlimited"
-    shown = size(value) if name == "memory" else f"{value:g}" if name == "cpu" else str(value)
+    shown = str(value) if name == "pids" else f"{value:g}" if name == "cpu" else size(value)
     return shown if name in limits["enforced"] else f"{shown}*"
 
 

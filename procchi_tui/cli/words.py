@@ -91,6 +91,43 @@ def names_argument(function: Function) -> Function:
     )(function)
 
 
+def soft_options(function: Function) -> Function:
+    """--memory-high and --swap: what few pets need."""
+    function = click.option(
+        "--swap", metavar="SIZE", help="So much swap on top of its memory; none unless asked for."
+    )(function)
+    return click.option(
+        "--memory-high",
+        metavar="SIZE",
+        help="A soft limit below it: slowed down from there on, and memory taken back.",
+    )(function)
+
+
 def json_option(function: Function) -> Function:
     """--json."""
     return click.option("--json", "as_json", is_flag=True, help="One JSON document.")(function)
+
+
+def run_options(function: Function) -> Function:
+    """--env, --workdir and --user, as `hatch` and `feed` both have them."""
+    options = (
+        click.option("-e", "--env", multiple=True, metavar="K=V", help="Into its environment."),
+        click.option("-w", "--workdir", metavar="DIR", help="Where the command begins."),
+        click.option(
+            "-u", "--user", metavar="USER", help="Who runs it: name, uid, name:group or uid:gid."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def environment(pairs: tuple[str, ...]) -> dict[str, str]:
+    """What --env says. Raises UsageError."""
+    variables = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f"--env {pair!r} is no variable: write it like LANG=C.UTF-8")
+        variables[key] = value
+    return variables

@@ -1,6 +1,7 @@
 """A pet's card, drawn as rows of characters.
 
-Two shapes: compact (7 rows, for an 80×24 terminal) and roomy (10 rows). A row is a tuple of
+Three shapes: compact (7 rows, for an 80×24 terminal), roomy (10 rows), and large (12 rows, for a
+projector: fewer facts, and words that can be read from the last bench). A row is a tuple of
 segments; rows are cached by what they show, so that an unchanged row is the same object as
 before and need not be sent to the terminal again.
 """
@@ -15,7 +16,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-from procchi_tui.drawing import gauges, sprites
+from procchi_tui.drawing import gauges, letters, pictures
+from procchi_tui.drawing.pictures import Tier
 from procchi_tui.drawing.sprites import Look, Row
 from procchi_tui.moods import tone
 from procchi_tui.nursery import Sample
@@ -40,6 +42,8 @@ class Ink(NamedTuple):
     alarm: Style
     quiet: Style
     spark: Style
+    art: Tier = "rgb"
+    """The kind of pictures."""
 
     def of_tone(self, name: str) -> Style:
         """The style of a mood's tone."""
@@ -77,6 +81,7 @@ class Card(NamedTuple):
     epitaph: str
     """How it died; empty while it lives."""
     chosen: bool = False
+    marked: bool = False
 
 
 class Shape(NamedTuple):
@@ -85,16 +90,23 @@ class Shape(NamedTuple):
     width: int
     height: int
     roomy: bool
+    large: bool = False
 
 
-COMPACT_HEIGHT, ROOMY_HEIGHT = 7, 10
+COMPACT_HEIGHT, ROOMY_HEIGHT, LARGE_HEIGHT = 7, 10, 12
 NARROWEST, WIDEST = 38, 56
+LARGE_NARROWEST, LARGE_WIDEST = 76, 90
+SMALLEST = Shape(NARROWEST, COMPACT_HEIGHT, False)
 ROOMY_FROM = 30
 """Lines of terminal from which cards are roomy."""
 
 
-def shape_for(width: int, height: int) -> tuple[int, Shape]:
+def shape_for(width: int, height: int, *, large: bool = False) -> tuple[int, Shape]:
     """How many cards stand side by side in a nest of `width` × `height` cells, and their shape."""
+    if large:
+        columns = max(1, width // LARGE_NARROWEST)
+        card_width = max(20, min(LARGE_WIDEST, width // columns))
+        return columns, Shape(card_width, LARGE_HEIGHT, True, True)
     roomy = height >= ROOMY_FROM
     columns = max(1, width // (NARROWEST + 2 if roomy and width >= 160 else NARROWEST))
     card_width = max(20, min(WIDEST, width // columns))
@@ -103,9 +115,11 @@ def shape_for(width: int, height: int) -> tuple[int, Shape]:
 
 def draw(card: Card, shape: Shape, ink: Ink) -> tuple[Row, ...]:
     """The rows of `card`, each `shape.width` cells wide."""
-    picture = sprites.draw(card.look, ink.ground, ink.sign)
+    if shape.large:
+        return _large(card, shape, ink)
+    picture = pictures.draw(card.look, ink.art, ink.ground, ink.sign)
     inner = shape.width - 2
-    picture_width = sprites.size()[0]
+    picture_width = pictures.size()[0]
     beside = inner - picture_width - 2
     if beside < 12:  # too narrow for a picture: the words matter more
         picture, beside = (), inner - 2
@@ -126,14 +140,44 @@ def draw(card: Card, shape: Shape, ink: Ink) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _large(card: Card, shape: Shape, ink: Ink) -> tuple[Row, ...]:
+    """For a projector: a picture at twice the size, name and mood in large letters, and why."""
+    picture = pictures.draw(card.look, ink.art, ink.ground, ink.sign, 2)
+    beside = shape.width - 2 - pictures.size()[0] * 2 - 3
+    if beside < 12:  # too narrow for a picture: the words matter more
+        picture, beside = ((),) * len(picture), shape.width - 5
+    bold = Style(bold=True)
+    told = _big(card.name, beside, (ink.name_chosen if card.chosen else ink.name) + bold, ink)
+    told += _big(card.mood, beside, ink.of_tone(tone(card.mood)) + bold, ink)
+    told += [
+        _text(line, beside, ink.text) for line in _lines(card.epitaph or card.reason, beside, 2)
+    ]
+    if not card.epitaph:
+        told += [_gauge(gauge, beside, ink) for gauge in card.gauges[:2]]
+    told += [_text("", beside, ink.text)] * (len(picture) - len(told))
+    left = _edge(card.chosen, ink)
+    pad = _blank(2, ink.ground), _blank(1, ink.ground)
+    rows = [_title(card, shape, ink)]
+    for shown, words in zip(picture, told, strict=True):
+        rows.append((*left, *shown, *pad[0], *words, *pad[1], *left))
+    rows.append(_foot(" · ".join(card.facts), card, shape, ink))
+    return tuple(rows)
+
+
+def _big(word: str, width: int, style: Style, ink: Ink) -> list[Row]:
+    """Three rows of large letters, or of usual ones where those do not fit."""
+    rows = letters.large(word, width) if ink.art != "ascii" else None
+    return [_text(row, width, style) for row in rows or ("", word, "")]
+
+
 def portrait(card: Card, width: int, ink: Ink) -> tuple[Row, ...]:
     """The pet at twice the size, with all that its card says, in rows of `width` cells."""
-    picture_width = sprites.size()[0] * 2
+    picture_width = pictures.size()[0] * 2
     left = max(0, (width - picture_width) // 2)
     right = max(0, width - picture_width - left)
     rows: list[Row] = [
         (*_blank(left, ink.ground), *row, *_blank(right, ink.ground))
-        for row in sprites.draw(card.look, ink.ground, ink.sign, 2)
+        for row in pictures.draw(card.look, ink.art, ink.ground, ink.sign, 2)
     ]
     bold = Style(bold=True)
     rows.append(_text("", width, ink.ground))
@@ -147,6 +191,14 @@ def portrait(card: Card, width: int, ink: Ink) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+@lru_cache(maxsize=64)
+def heading(title: str, width: int, ink: Ink) -> Row:
+    """A line that says what the cards below it have in common."""
+    words = _text(f" {title} ", min(width, cell_len(title) + 2), ink.name)
+    rest = max(0, width - cell_len(title) - 4)
+    return (Segment("──", ink.line), *words, Segment("─" * rest, ink.line))
+
+
 def _centred(text: str, width: int, style: Style) -> Row:
     return _text(text.center(width) if cell_len(text) < width else text, width, style)
 
@@ -158,7 +210,7 @@ def _compact(card: Card, width: int, ink: Ink) -> list[Row]:
         told += [_text(line, width, ink.text) for line in _lines(card.epitaph, width, 4)]
     else:
         told += [_gauge(gauge, width, ink) for gauge in card.gauges]
-        told.append(_cpu_past(card, width, ink))
+        told.append(_pasts(card, width, ink))
     return told
 
 
@@ -178,20 +230,28 @@ def _joined(facts: tuple[str, ...], width: int) -> str:
     return text if cell_len(text) <= width else " ".join(facts)
 
 
-def _memory_past(card: Card, width: int, ink: Ink) -> Row:
+def _pasts(card: Card, width: int, ink: Ink) -> Row:
+    """Both pasts in one row."""
+    half = (width + 1) // 2
+    label = len("mem ")
+    cpu = _cpu_past(card, width - half, ink, label)
+    return (*_memory_past(card, half - 1, ink, label), *_text("", 1, ink.muted), *cpu)
+
+
+def _memory_past(card: Card, width: int, ink: Ink, label: int = LABEL_WIDTH) -> Row:
     memory = [sample.memory for sample in card.history]
     top = card.memory_limit or max((value for value in memory if value is not None), default=1)
-    return _past("mem…", gauges.spark(memory, top, width - LABEL_WIDTH), ink)
+    return _past("mem…", label, gauges.spark(memory, top, width - label), ink)
 
 
-def _cpu_past(card: Card, width: int, ink: Ink) -> Row:
+def _cpu_past(card: Card, width: int, ink: Ink, label: int = LABEL_WIDTH) -> Row:
     used = [sample.cores for sample in card.history]
-    return _past("cpu…", gauges.spark(used, card.cores_limit or 1.0, width - LABEL_WIDTH), ink)
+    return _past("cpu…", label, gauges.spark(used, card.cores_limit or 1.0, width - label), ink)
 
 
 @lru_cache(maxsize=4096)
-def _past(label: str, line: str, ink: Ink) -> Row:
-    return (*_text(label, LABEL_WIDTH, ink.muted), Segment(line, ink.spark))
+def _past(label: str, width: int, line: str, ink: Ink) -> Row:
+    return (*_text(label, width, ink.muted), Segment(line, ink.spark))
 
 
 @lru_cache(maxsize=8192)
@@ -278,8 +338,8 @@ def _frame(
 
 
 def _title(card: Card, shape: Shape, ink: Ink) -> Row:
-    name = f"▸ {card.name}" if card.chosen else card.name
-    style = ink.name_chosen if card.chosen else ink.name
+    name = f"{'▸ ' if card.chosen else ''}{'✓ ' if card.marked else ''}{card.name}"
+    style = ink.name_chosen if card.chosen or card.marked else ink.name
     if shape.roomy:
         right, right_style = card.stage, ink.muted
     else:

@@ -8,12 +8,23 @@ from zlib import crc32
 from engine import Pet, Readings
 from procchi_tui.drawing.card import Card, Gauge
 from procchi_tui.drawing.sprites import Look, coat_of
+from procchi_tui.moments import Step
 from procchi_tui.nursery import Nursery
 from procchi_tui.words import age, cores, size
 
+PULSES_A_BEAT = 2
+"""At rest pets move on at half the screen's tick: two steps a second are lively enough."""
+
 
 def describe(
-    nursery: Nursery, name: str, now: datetime, pulse: int = 0, *, chosen: bool = False
+    nursery: Nursery,
+    name: str,
+    now: datetime,
+    pulse: int = 0,
+    *,
+    chosen: bool = False,
+    marked: bool = False,
+    moment: Step | None = None,
 ) -> Card:
     """The card of the pet called `name` at `pulse` of the screen's tick."""
     pet = nursery.pets[name]
@@ -25,25 +36,29 @@ def describe(
         mood=pet.mood,
         reason=nursery.reason(name),
         facts=(body, pet.egg, old),
-        look=look(pet, pulse, eating=name in nursery.eating),
+        look=look(pet, pulse, moment, eating=name in nursery.eating),
         gauges=gauges(pet, nursery.readings.get(name), nursery.cores(name)),
         history=nursery.history(name),
         memory_limit=pet.limits.memory,
         cores_limit=pet.limits.cpu,
         epitaph=epitaph(pet, now),
         chosen=chosen,
+        marked=marked,
     )
 
 
-def look(pet: Pet, pulse: int, *, eating: bool = False) -> Look:
+def look(pet: Pet, pulse: int, moment: Step | None = None, *, eating: bool = False) -> Look:
     """How the pet looks at that pulse. Each has its own rhythm, so that they do not march."""
-    beat = pulse + crc32(pet.name.encode()) % 60
+    coat = coat_of(pet.name)
+    if moment is not None:
+        return Look(pet.stage, moment.mood, coat, moment.frame, moment.frame)
+    beat = pulse // PULSES_A_BEAT + crc32(pet.name.encode()) % 60
     mood = "eating" if eating and pet.status == "alive" else pet.mood
     calm = pet.status != "alive"
     return Look(
         stage=pet.stage,
         mood=mood,
-        coat=coat_of(pet.name),
+        coat=coat,
         pose=beat // (4 if calm else 2) % 2,
         face=int(beat % 5 == 0) if mood != "eating" else beat % 2,
     )

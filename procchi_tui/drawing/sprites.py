@@ -59,12 +59,17 @@ def coat_of(name: str) -> str:
 
 
 @lru_cache(maxsize=2048)
-def draw(look: Look, background: Style, sign: Style, scale: int = 1) -> tuple[Row, ...]:
-    """The rows of a picture, `scale` times the size, on `background`, its signs in `sign`."""
+def draw(
+    look: Look, background: Style, sign: Style, scale: int = 1, *, sixteen: bool = False
+) -> tuple[Row, ...]:
+    """The rows of a picture, `scale` times the size, on `background`, its signs in `sign`.
+
+    With `sixteen` in the terminal's own colours, whose names are those of rich.color.
+    """
     pixels = [
         "".join(pixel * scale for pixel in line) for line in _pixels(look) for _ in range(scale)
     ]
-    colours = _colours(look)
+    colours = _colours(look, _art()["sixteen"] if sixteen else _art())
     signs = {(x * scale, y * scale): text for text, x, y in _signs(look)}
     rows = []
     for y, (upper, lower) in enumerate(zip(pixels[::2], pixels[1::2], strict=True)):
@@ -128,10 +133,10 @@ def _pixels(look: Look) -> list[str]:
     return ["".join(line) for line in lines]
 
 
-def _colours(look: Look) -> dict[str, str]:
+def _colours(look: Look, palette: dict[str, Any]) -> dict[str, str]:
     tint = _mood(look).get("tint")
-    worn: dict[str, str] = _art()["tints"][tint] if tint else _art()["coats"][look.coat]
-    ink: dict[str, str] = _art()["ink"]
+    worn: dict[str, str] = palette["tints"][tint] if tint else palette["coats"][look.coat]
+    ink: dict[str, str] = palette["ink"]
     return ink | worn
 
 

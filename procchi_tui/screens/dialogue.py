@@ -8,15 +8,18 @@ from textual.binding import BindingType
 from textual.screen import ModalScreen
 
 from procchi_tui.bindings import keys
+from procchi_tui.screens.leaving import LeavableScreen
 
 Answer = TypeVar("Answer")
 
 
-class Dialogue(ModalScreen[Answer]):
+class Dialogue(LeavableScreen[Answer], ModalScreen[Answer]):
     """A question over the nest, which Escape leaves without an answer."""
 
     CSS_PATH = "dialogue.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = keys("dialogue.cancel", "session.help")
+    BINDINGS: ClassVar[list[BindingType]] = keys(
+        "dialogue.cancel", "session.help", "session.screenshot"
+    )
 
     def action_cancel(self) -> None:
         """Close it; nothing is done."""

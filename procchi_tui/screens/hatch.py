@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Label, Select, Static
 
-from engine import BadRequest, Egg, Limits
+from engine import BadRequest, Egg, Limits, Pet
 from procchi_tui.carer import HatchOrder
-from procchi_tui.names import free_name
+from procchi_tui.diet import in_words
+from procchi_tui.names import clone_name, free_name
 from procchi_tui.screens.dialogue import Dialogue
 from procchi_tui.session import Session
 
@@ -26,26 +28,32 @@ class HatchScreen(Dialogue[HatchOrder]):
         "and needs no network. The diet is what the pet may use at most."
     )
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, like: Pet | None = None, egg: str = HOME) -> None:
         super().__init__()
+        self._egg = like.egg if like else egg
         self._session = session
-        self._next_hatches = False
+        self._like = like
+        """The pet that it shall be like."""
 
     def compose(self) -> ComposeResult:
         """The fields, in the order in which they are asked."""
+        like, pets = self._like, self._session.nursery.pets
+        egg = self._egg
+        diet = in_words(like.limits) if like else asdict(self._session.config.hatch)
+        name = clone_name(like.name, pets) if like else free_name(pets)
         with Vertical(id="dialogue"):
-            yield Label("Hatch a pet", id="title")
+            yield Label(f"Clone {like.name}" if like else "Hatch a pet", id="title", markup=False)
             yield Label("name")
-            yield Input(free_name(self._session.nursery.pets), id="name", compact=True)
+            yield Input(name, id="name", compact=True)
             yield Label("egg (image)")
-            yield Select([(HOME, HOME)], value=HOME, allow_blank=False, id="egg", compact=True)
+            yield Select([(egg, egg)], value=egg, allow_blank=False, id="egg", compact=True)
             yield Label("diet (limits): memory, CPU cores, processes")
             with Horizontal(id="limits"):
-                yield Input("50M", id="memory", compact=True)
-                yield Input("0.5", id="cpu", compact=True)
-                yield Input("64", id="pids", compact=True)
+                yield Input(diet["memory"], id="memory", compact=True)
+                yield Input(diet["cpu"], id="cpu", compact=True)
+                yield Input(diet["pids"], id="pids", compact=True)
             yield Label("command (empty: the egg's shell)")
-            yield Input(id="command", compact=True)
+            yield Input(shlex.join(like.command) if like else "", id="command", compact=True)
             yield Static("", id="refusal", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Hatch", id="hatch")
@@ -57,23 +65,15 @@ class HatchScreen(Dialogue[HatchOrder]):
 
     def offer(self, eggs: list[Egg]) -> None:
         """Put the eggs of the store beside `home`."""
-        names = sorted({HOME, *(egg.name for egg in eggs)})
         select = self.query_one(Select)
         value = select.value
+        names = sorted({HOME, str(value), *(egg.name for egg in eggs)})
         select.set_options((name, name) for name in names)
-        select.value = value if value in names else HOME
+        select.value = value
 
     def on_input_submitted(self) -> None:
-        """Enter in a field: the next Enter hatches, even before the focus has moved there."""
-        if self._next_hatches:
-            self._hatch()
-        else:
-            self._next_hatches = True
-            self.query_one("#hatch").focus()
-
-    def on_input_changed(self) -> None:
-        """Something is being typed: Enter means that field again."""
-        self._next_hatches = False
+        """Enter in a field: the next Enter hatches."""
+        self.set_focus(self.query_one("#hatch"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Hatch, or not."""
@@ -93,6 +93,8 @@ class HatchScreen(Dialogue[HatchOrder]):
             return self.query_one(f"#{field}", Input).value.strip()
 
         name = typed("name")
+        like = self._like.limits if self._like else None
+        diet = {field: typed(field) or None for field in ("memory", "cpu", "pids")}
         if not name:
             raise BadRequest("a pet needs a name")
         if name in self._session.nursery.pets:
@@ -100,8 +102,7 @@ class HatchScreen(Dialogue[HatchOrder]):
         return HatchOrder(
             name=name,
             egg=str(self.query_one("#egg", Select).value),
-            limits=Limits(
-                memory=typed("memory") or None, cpu=typed("cpu") or None, pids=typed("pids") or None
-            ),
+            limits=like.changed(diet) if like else Limits(**diet),
             command=tuple(shlex.split(typed("command"))),
+            like=self._like,
         )

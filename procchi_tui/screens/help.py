@@ -13,7 +13,18 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Label, Static
 
-from procchi_tui.bindings import ACTIONS, CARE, MOVE, SESSION, VIEW, Action, keys
+from procchi_tui.bindings import (
+    ACTIONS,
+    CARE,
+    FIND,
+    MOVE,
+    SESSION,
+    SHOP,
+    VIEW,
+    VIEWING,
+    Action,
+    keys,
+)
 from procchi_tui.screens.dialogue import Dialogue
 
 WORDS = (
@@ -27,7 +38,7 @@ WORDS = (
 )
 
 
-GROUPS = (CARE, VIEW, MOVE, SESSION)
+GROUPS = (CARE, SHOP, VIEW, FIND, MOVE, VIEWING, SESSION)
 
 
 class HelpScreen(Dialogue[None]):
@@ -88,11 +99,25 @@ def _help_of(place: Screen[object]) -> Iterable[str]:
 
 
 def _actions_of(place: Screen[object]) -> Iterable[Action]:
-    shown = {active.binding.id for active in place.active_bindings.values()}
-    return (action for action in ACTIONS.values() if action.id in shown)
+    keys: dict[str, list[str]] = {}
+    for key, active in place.active_bindings.items():  # a keymap may have moved them
+        keys.setdefault(active.binding.id or "", []).append(key)
+    return (
+        action._replace(key=",".join(keys[action.id]))
+        for action in ACTIONS.values()
+        if action.id in keys
+    )
 
 
 def _key(action: Action) -> str:
-    names = {"question_mark": "?", "left": "←", "right": "→", "up": "↑", "down": "↓"}
+    names = {
+        "question_mark": "?",
+        "slash": "/",
+        "asterisk": "*",
+        "left": "←",
+        "right": "→",
+        "up": "↑",
+        "down": "↓",
+    }
     names |= {"escape": "esc", "enter": "⏎", "pageup": "page up", "pagedown": "page down"}
     return " ".join(names.get(key, key) for key in action.key.split(","))

@@ -1,76 +1,58 @@
-"""One pet up close."""
+"""One pet seen through: its portrait, and a page for each thing that there is to see."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
 
-from rich.style import Style
-from rich.table import Table
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Static, Tab, Tabs
+from textual.widgets import ContentSwitcher, Input, Tab, Tabs
 
-from engine import Pet, Readings, StepReport
+from engine import Pet, ProcchiError
 from procchi_tui.bindings import keys
 from procchi_tui.errands import send
-from procchi_tui.messages import CareLogRead, LogRead, WallsRead
+from procchi_tui.messages import PageRead
 from procchi_tui.nursery import News
+from procchi_tui.pages import KEYS, PAGES
+from procchi_tui.pages.care import Care, Record
+from procchi_tui.pages.page import Block, Page, Sight
 from procchi_tui.screens.care import CareScreen
+from procchi_tui.screens.choice import Choice, ChoiceScreen
+from procchi_tui.screens.record import RecordScreen
 from procchi_tui.session import Session
-from procchi_tui.walls import Wall, read_walls
 from procchi_tui.widgets.feed_panel import FeedPanel
+from procchi_tui.widgets.panel import FoldingPanel, Panel, holding, search_prompt
 from procchi_tui.widgets.portrait import Portrait
-from procchi_tui.words import age, cores, count, duration, plain, size
 
-LOG_TAIL = 1 << 15
-"""Bytes shown of the end of a pet's log."""
-LOG_SECONDS = 1.0
-PAGES = {"body": "1 Body", "walls": "2 Namespaces", "care": "3 Care log", "log": "4 Log"}
-
-
-class Page(VerticalScroll):
-    """One page about a pet, longer than the screen if need be."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__(id=page)
-
-    def compose(self) -> ComposeResult:
-        """Its text."""
-        yield Static("…", markup=False)
-
-    def show(self, content: Text | Table) -> None:
-        """Put `content` on it."""
-        self.query_one(Static).update(content)
+READ_SECONDS = 1.0
+FIRST = next(iter(PAGES))
+NOBODY = Choice("", "nobody", "show it alone again")
 
 
 class LookScreen(CareScreen):
-    """A portrait, and pages about the pet."""
+    """A portrait, and the pages about the pet; the one in front is read again and again."""
 
     CSS_PATH = "look.tcss"
-    AUTO_FOCUS = "#body"
+    AUTO_FOCUS = f"#{FIRST}"
     BINDINGS: ClassVar[list[BindingType]] = keys("look.*")
-    PARTS: ClassVar[tuple[type[Widget], ...]] = (*CareScreen.PARTS, Portrait, Page)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (as in the app)
+    PARTS: ClassVar[tuple[type[Widget], ...]] = (*CareScreen.PARTS, Portrait, Panel)
     HELP = (
-        "One pet up close: how it is, the walls around it, how it was made system call by "
-        "system call, and what it has said."
+        "One pet up close, as an X-ray: its walls, processes, files and limits are read from the "
+        "kernel while you look, and each page says where its lines stand."
     )
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "look--label",
-        "look--heading",
-        "look--own",
-        "look--shared",
-        "look--call",
-    }
 
     def __init__(self, session: Session, name: str) -> None:
         super().__init__(session)
         self._pet_name = name
+        self._pages = dict(PAGES)
+        self._seen: dict[Page, Any] = {}
+        self._unread: dict[Page, str] = {}
+        self._reading: set[Page] = set()
 
     def view(self) -> Iterable[Widget]:
         """The portrait beside the pages."""
@@ -81,12 +63,10 @@ class LookScreen(CareScreen):
         )
 
     def on_mount(self) -> None:
-        """Read what stands still once, and the log again and again."""
-        super().on_mount()
-        self._show_pet()
-        self._read_care_log()
-        self._read_log()
-        self.set_interval(LOG_SECONDS, self._read_log)
+        """Show what is known, and read the rest."""
+        self._show_page()
+        self._read_page()
+        self.set_interval(READ_SECONDS, self._read_page)
 
     def pet(self) -> Pet | None:
         """The one looked at."""
@@ -94,14 +74,17 @@ class LookScreen(CareScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Looking is what this screen does already."""
+        if action in ("fold", "record", "compare"):
+            return isinstance(self.page, Care)
         return False if action == "look" else super().check_action(action, parameters)
 
     def news(self, news: News, *, moved: bool) -> None:
         """Show how the pet is now; go back when it was released."""
         if self._pet_name in news.gone or self.pet() is None:
             self._leave_if_gone()
-        elif self._pet_name in news.pets or self._pet_name in news.readings:
-            self._show_pet()
+        elif self._pet_name in news.pets or self._pet_name in news.readings or news.events:
+            self._show_page()
+            self.offer_verbs()
 
     def on_screen_resume(self) -> None:
         """The pet may have been released under a dialogue."""
@@ -111,22 +94,27 @@ class LookScreen(CareScreen):
         if self.pet() is None and self.app.screen is self:
             self.dismiss()
 
-    def _show_pet(self) -> None:
-        pet = self.pet()
-        if pet is not None:
-            readings = self.session.nursery.readings.get(self._pet_name)
-            self.query_one("#body", Page).show(self._body(pet, readings))
-            self.offer_verbs()
-
     def beat(self, *, moving: bool) -> None:
         """Draw the portrait."""
         self.query_one(Portrait).beat(moving=moving)
 
     # -- getting about
 
+    @property
+    def page(self) -> Page:
+        """The one in front."""
+        return self._pages[self.query_one(ContentSwitcher).current or FIRST]
+
     def action_back(self) -> None:
-        """To the nest; from an open prompt, out of it first."""
-        self.dismiss()
+        """To the nest; from a search, out of it first."""
+        search = self.query_one("#search", Input)
+        if search.display:
+            search.value = ""
+            search.display = False
+            self.query_one(f"#{self.page.id}").focus()
+            self._show_page()
+        else:
+            self.dismiss()
 
     def action_page(self, page: str) -> None:
         """Show a page."""
@@ -135,176 +123,154 @@ class LookScreen(CareScreen):
     def action_turn(self, step: int) -> None:
         """Show the page beside this one."""
         pages = list(PAGES)
-        place = pages.index(self.query_one(ContentSwitcher).current or "body")
-        self.action_page(pages[(place + step) % len(pages)])
+        self.action_page(pages[(pages.index(self.page.id) + step) % len(pages)])
+
+    def action_search(self) -> None:
+        """Ask for what the lines shall hold."""
+        search = self.query_one("#search", Input)
+        search.display = True
+        self.set_focus(search)
+
+    def action_fold(self) -> None:
+        """Close all steps, or open them."""
+        panel = self.query_one(f"#{self.page.id}")
+        if isinstance(panel, FoldingPanel):
+            panel.fold(closed=not panel.folded)
+
+    def action_record(self) -> None:
+        """Ask what its care log shall be of."""
+        care = self.page
+        assert isinstance(care, Care)
+
+        def answered(record: Record | None) -> None:
+            if record is not None:
+                self._keep_to(Care(record.meal, care.beside))
+
+        self.app.push_screen(RecordScreen(self.session, self._pet_name, care.meal), answered)
+
+    def action_compare(self) -> None:
+        """Ask which other care log it shall be held against: whose, and then which of those."""
+        care = self.page
+        assert isinstance(care, Care)
+
+        def answered(record: Record | None) -> None:
+            if record is not None:
+                self._keep_to(Care(care.meal, record))
+
+        def whose(name: str | None) -> None:
+            if name == NOBODY.value:
+                self._keep_to(Care(care.meal))
+            elif name is not None:
+                self.app.push_screen(RecordScreen(self.session, name), answered)
+
+        names = sorted(self.session.nursery.pets, key=lambda name: name != self._pet_name)
+        choices = [Choice(name, name, self.session.nursery.pets[name].egg) for name in names]
+        choices[0] = choices[0]._replace(about="another of its own")
+        if care.beside is not None:
+            choices.insert(0, NOBODY)
+        self.app.push_screen(ChoiceScreen("Compare with a care log of", choices), whose)
+
+    def _keep_to(self, page: Page) -> None:
+        """Read and show that page in the place of the one with its id."""
+        self._pages[page.id] = page
+        self._show_page()
+        self._read_page()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what holds it so far."""
+        if event.input.id == "search":
+            self._show_page()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Back to the lines that were found."""
+        if event.input.id == "search":
+            self.query_one(f"#{self.page.id}").focus()
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """Bring the page of that tab to the front."""
-        page = (event.tab.id or "tab-body").removeprefix("tab-")
+        page = (event.tab.id or f"tab-{FIRST}").removeprefix("tab-")
         self.query_one(ContentSwitcher).current = page
         if not self.query_one(FeedPanel).display:
             self.query_one(f"#{page}").focus()
-        if page == "walls":
-            self._read_walls()
+        self.refresh_bindings()
+        self._show_page()
+        self._read_page()
 
     def on_feed_panel_left(self, message: FeedPanel.Left) -> None:
         """Back to the page."""
-        self.query_one(f"#{self.query_one(ContentSwitcher).current}").focus()
+        self.query_one(f"#{self.page.id}").focus()
 
-    # -- errands
+    # -- reading and showing
 
-    def _read_care_log(self) -> None:
-        send(self, lambda: CareLogRead(self.session.engine.care_log(self._pet_name)))
+    def _read_page(self) -> None:
+        pet, page, engine = self.pet(), self.page, self.session.engine
+        if pet is None or self.app.screen is not self or page in self._reading:
+            return
+        if pet.pid is None and not page.of_ghosts:
+            return
 
-    def _read_walls(self) -> None:
-        pet = self.pet()
-        if pet is not None and pet.pid is not None:
-            pid = pet.pid
-            send(self, lambda: WallsRead(read_walls(pid)))
+        def read() -> PageRead:
+            try:
+                return PageRead(page, page.read(engine, pet.name))
+            except (ProcchiError, OSError) as error:
+                return PageRead(page, None, str(error) or type(error).__name__)
+
+        self._reading.add(page)  # a nest that hangs is asked once
+        send(self, read)
+
+    def on_page_read(self, message: PageRead) -> None:
+        """Keep it, and show it if it is in front."""
+        self._reading.discard(message.page)
+        if message.trouble:
+            self._unread[message.page] = message.trouble
         else:
-            self.query_one("#walls", Page).show(Text("A ghost has no namespaces any more."))
+            self._unread.pop(message.page, None)
+            self._seen[message.page] = message.seen
+        if message.page is self.page:
+            self._show_page()
 
-    def _read_log(self) -> None:
-        if self.app.screen is self:
-            send(self, lambda: LogRead(_tail(self.session.engine.log_path(self._pet_name))))
+    def _show_page(self) -> None:
+        pet = self.pet()
+        if pet is None:
+            return
+        panel = self.query_one(f"#{self.page.id}")
+        assert isinstance(panel, Panel | FoldingPanel)
+        wanted = self.query_one("#search", Input).value
+        panel.show(holding(self._blocks(pet), wanted))
 
-    def on_care_log_read(self, message: CareLogRead) -> None:
-        """Fill the care log."""
-        self.query_one("#care", Page).show(self._care(message.steps))
-
-    def on_walls_read(self, message: WallsRead) -> None:
-        """Fill the page of namespaces."""
-        self.query_one("#walls", Page).show(self._walls(message.walls))
-
-    def on_log_read(self, message: LogRead) -> None:
-        """Fill the log."""
-        text = plain(message.text).rstrip("\n")
-        self.query_one("#log", Page).show(Text(text or "It has said nothing yet."))
-
-    # -- the pages
-
-    def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"look--{name}", partial=True)
-
-    def _body(self, pet: Pet, readings: Readings | None) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for label, told in _facts(pet, age(pet.created_at, self.session.clock())):
-            table.add_row(Text(label, self._style("label")), Text(told))
-        table.add_row()
-        for label, told in _diet(pet, readings):
-            table.add_row(Text(label, self._style("label")), Text(told))
-        return table
-
-    def _walls(self, walls: list[Wall]) -> Table:
-        table = Table.grid(padding=(0, 2))
-        table.add_row(
-            *(Text(title, self._style("heading")) for title in ("kind", "its own", "host's", "")),
+    def _blocks(self, pet: Pet) -> list[Block]:
+        page = self.page
+        if pet.pid is None and not page.of_ghosts:
+            return [Block("a ghost", "has none of this any more: its process has ended.", [])]
+        trouble = self._unread.get(page)
+        blocks = [Block("cannot be read now", trouble, [])] if trouble else []
+        if page not in self._seen and page.id != FIRST:
+            return blocks or [Block("", "reading…", [])]
+        nursery = self.session.nursery
+        sight = Sight(
+            pet=pet,
+            readings=nursery.readings.get(pet.name),
+            history=nursery.history(pet.name),
+            events=[event for event in self.session.diary if event.pet == pet.name],
+            now=self.session.clock(),
+            eaten=partial(self.session.table.tail, pet.name),
         )
-        for wall in walls:
-            own = wall.pet != wall.host
-            table.add_row(
-                Text(wall.kind, self._style("label")),
-                Text(wall.pet, self._style("own" if own else "shared")),
-                Text(wall.host if own else "the same"),
-                Text(wall.about if own else f"shared with the host: {wall.about}"),
-            )
-        return table
-
-    def _care(self, steps: list[StepReport]) -> Text:
-        if not steps:
-            return Text("The nest has no record of how this pet was made.")
-        text = Text()
-        for number, step in enumerate(steps, 1):
-            text.append(f"{number}. {plain(step.name)}", self._style("heading"))
-            text.append(f"  {duration(step.usec / 1e6)}\n", self._style("label"))
-            text.append(f"   {plain(step.why)}\n")
-            for call in step.calls:
-                shown = (
-                    f"{call.get('name', '?')}({call.get('args', '')}) = {call.get('result', '')}"
-                )
-                text.append(f"   {plain(shown)}", self._style("call"))
-                text.append(f"  {call.get('usec', 0):.0f} µs\n", self._style("label"))
-        return text
+        return [*blocks, *page.blocks(self._seen.get(page), sight)]
 
 
 class _Pages(Widget):
     """The tabs, and under them the page in front."""
 
     def compose(self) -> ComposeResult:
-        tabs = Tabs(*(Tab(title, id=f"tab-{page}") for page, title in PAGES.items()))
+        tabs = Tabs(
+            *(Tab(f"{KEYS[page.id]} {page.title}", id=f"tab-{page.id}") for page in PAGES.values())
+        )
         tabs.can_focus = False
         yield tabs
-        with ContentSwitcher(initial="body"):
-            for page in PAGES:
-                yield Page(page)
-
-
-def _facts(pet: Pet, old: str) -> Iterator[tuple[str, str]]:
-    yield "status", pet.status
-    if pet.epitaph:
-        yield "epitaph", pet.epitaph.cause
-        if pet.epitaph.died_at:
-            yield "died", f"{pet.epitaph.died_at.astimezone():%Y-%m-%d %H:%M:%S}"
-    yield "pid", "none any more" if pet.pid is None else f"{pet.pid} on the host, 1 inside"
-    yield "egg", pet.egg
-    yield "command", plain(" ".join(pet.command)) or "the egg's shell"
-    yield "hostname", pet.hostname or pet.name
-    yield (
-        "network",
-        {"none": "none but its own loopback", "host": "the host's"}.get(pet.network, pet.network),
-    )
-    yield "root", "read-only" if pet.read_only else "writable; the egg stays untouched"
-    yield "stage", pet.stage
-    yield "eaten", count(pet.meals, "meal")
-    yield "born", f"{pet.created_at.astimezone():%Y-%m-%d %H:%M:%S} ({old})"
-
-
-def _diet(pet: Pet, readings: Readings | None) -> Iterator[tuple[str, str]]:
-    """Each limit with what is used of it, and what the kernel has counted."""
-    limits, now = pet.limits, readings or Readings(0.0)
-
-    def line(kind: str, used: str | None, limit: str | None) -> str:
-        told = used or "no reading here"
-        if limit is None:
-            return f"{told}, no limit"
-        return f"{told}, {limit} at most" + ("" if kind in pet.enforced else " (not enforced here)")
-
-    yield (
-        "memory",
-        line(
-            "memory",
-            None if now.memory is None else f"{size(now.memory)} in use",
-            None if limits.memory is None else size(limits.memory),
-        ),
-    )
-    if now.memory_peak is not None:
-        yield "peak", size(now.memory_peak)
-    if now.oom_kills is not None:
-        yield "OOM kills", str(now.oom_kills)
-    yield (
-        "CPU",
-        line(
-            "cpu",
-            None if now.cpu_usec is None else f"{duration(now.cpu_usec / 1e6)} used",
-            None if limits.cpu is None else f"{cores(limits.cpu)} cores",
-        ),
-    )
-    if now.periods is not None and now.throttled is not None:
-        yield "throttled", f"in {now.throttled} of {now.periods} periods"
-    alive = None if now.pids is None else f"{now.pids} alive"
-    yield "pids", line("pids", alive, None if limits.pids is None else str(limits.pids))
-    if now.forks_refused is not None:
-        yield "refused", count(now.forks_refused, "fork")
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            start = max(0, os.fstat(file.fileno()).st_size - LOG_TAIL)
-            file.seek(start)
-            tail = file.read(LOG_TAIL)
-    except FileNotFoundError:
-        return ""
-    if start:
-        tail = tail.partition(b"\n")[2]
-    return tail.decode(errors="replace")
+        yield search_prompt("search this page")
+        with ContentSwitcher(initial=FIRST):
+            for page in PAGES.values():
+                if page.folds:
+                    yield FoldingPanel(page.id)
+                else:
+                    yield Panel(page.id, follows=page.follows)

@@ -33,7 +33,7 @@ class PullScreen(Dialogue[tuple[str, str | None]]):
 
     def on_input_submitted(self) -> None:
         """Enter in a field: the next Enter pulls."""
-        self.query_one("#pull").focus()
+        self.set_focus(self.query_one("#pull"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Pull, or not."""

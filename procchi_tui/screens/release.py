@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import Button, Label, Static
+from collections.abc import Sequence
 
 from engine import Pet
-from procchi_tui.bindings import keys
-from procchi_tui.screens.dialogue import Dialogue
+from procchi_tui.screens.question import Question
 
-LIVING = (
-    "Its processes are ended; its cgroup, mounts, files and log are removed. This cannot be undone."
-)
+LIVING = "Processes are ended; cgroup, mounts, files and log are removed. This cannot be undone."
 DEAD = "Its epitaph, files and log are removed. This cannot be undone."
+NAMES_SHOWN = 12
 
 
-class ReleaseScreen(Dialogue[bool]):
-    """Yes or no; no is the answer that Enter gives."""
+class ReleaseScreen(Question):
+    """What would be lost."""
 
-    AUTO_FOCUS = "#keep"
-    BINDINGS: ClassVar[list[BindingType]] = keys("dialogue.yes", "dialogue.no")
     HELP = "Releasing is what `rm -f` does to a container: nothing of the pet is left."
 
-    def __init__(self, pet: Pet) -> None:
-        super().__init__()
-        self._pet = pet
-
-    def compose(self) -> ComposeResult:
-        """What would happen, and two buttons."""
-        ghost = self._pet.status == "ghost"
-        with Vertical(id="dialogue"):
-            yield Label(f"Release {self._pet.name}?", id="title")
-            yield Static(DEAD if ghost else LIVING, markup=False)
-            with Horizontal(id="buttons"):
-                yield Button("Keep it (n)", id="keep")
-                yield Button("Release it (y)", id="release")
-
-    def action_answer(self, yes: bool) -> None:
-        """Close with the answer."""
-        self.dismiss(yes)
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Close with the answer."""
-        self.dismiss(event.button.id == "release")
+    def __init__(self, pets: Sequence[Pet]) -> None:
+        names = [pet.name for pet in pets]
+        ghosts = all(pet.status == "ghost" for pet in pets)
+        it = "it" if len(names) == 1 else "them"
+        words = DEAD if ghosts and len(names) == 1 else LIVING
+        if len(names) > 1:
+            more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+            words = f"{', '.join(names[:NAMES_SHOWN])}{more}\n\n{words}"
+        title = names[0] if len(names) == 1 else f"{len(names)} pets"
+        super().__init__(f"Release {title}?", words, yes=f"Release {it}", no=f"Keep {it}")

@@ -10,45 +10,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from engine import Event
-from procchi_tui.words import plain
-
-_WORDS = {
-    "hatched": "hatched",
-    "fed": "is eating",
-    "meal-over": "has eaten",
-    "mood": "is now",
-    "oom": "ate too much: the kernel's OOM killer struck",
-    "throttled": "used up its CPU quota and was throttled",
-    "asleep": "fell asleep",
-    "awake": "woke up",
-    "died": "died",
-    "adopted": "was adopted by a new nest",
-    "released": "was released",
-}
-
-
-def sentence(event: Event) -> str:
-    """What happened, without the pet's name."""
-    told = _WORDS.get(event.kind, event.kind)
-    detail = event.detail
-    match event.kind:
-        case "mood":
-            told += f" {detail.get('mood', '?')}"
-            if detail.get("reason"):
-                told += f": {detail['reason']}"
-        case "fed" | "meal-over":
-            command = detail.get("command", ())
-            words = list(command) if not isinstance(command, str) else [command]
-            if words[:2] == ["sh", "-c"]:
-                words = words[2:]
-            told += f" {' '.join(map(str, words))}" if words else ""
-            if detail.get("exit_code"):
-                told += f": exit status {detail['exit_code']}"
-        case "died":
-            told += f": {detail['cause']}" if detail.get("cause") else ""
-        case "hatched":
-            told += f" from {detail['egg']}" if detail.get("egg") else ""
-    return plain(told).replace("\n", " ")
+from procchi_tui.telling import sentence
 
 
 class Diary(Widget):
@@ -59,6 +21,10 @@ class Diary(Widget):
     def __init__(self, events: Sequence[Event]) -> None:
         super().__init__()
         self._events = events
+
+    async def on_click(self) -> None:
+        """All of them are in a view of their own."""
+        await self.screen.run_action("view('events')")
 
     def render(self) -> Text:
         """One line an event."""

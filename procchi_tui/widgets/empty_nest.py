@@ -7,8 +7,9 @@ from typing import ClassVar
 from rich.text import Text
 from textual.widgets import Static
 
-from procchi_tui.drawing import sprites
+from procchi_tui.drawing import pictures
 from procchi_tui.drawing.sprites import Look
+from procchi_tui.widgets.ink import art_of
 
 WORDS = (
     ("The nest is empty.", "title"),
@@ -30,7 +31,7 @@ class EmptyNest(Static):
         """The egg above the words."""
         ground = self.get_component_rich_style("empty-nest--ground")
         text = Text(justify="center")
-        for row in sprites.draw(EGG, ground, ground, 2):
+        for row in pictures.draw(EGG, art_of(self), ground, ground, 2):
             text.append_text(Text.assemble(*((part.text, part.style or "") for part in row), "\n"))
         for words, style in WORDS:
             name = f"empty-nest--{style}"

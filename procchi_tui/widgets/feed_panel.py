@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,22 +12,35 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import Input, Label, RichLog
+from textual.suggester import Suggester
+from textual.widgets import Input, Label, RichLog, Static
 
-from engine import Meal
 from procchi_tui.bindings import keys
-from procchi_tui.meals import RunningMeal
-from procchi_tui.messages import MealOutput, MealOver
+from procchi_tui.completion import complete
+from procchi_tui.feed_history import FeedHistory
+from procchi_tui.messages import CommandsRead
 from procchi_tui.session import Session
-from procchi_tui.words import duration, plain
+from procchi_tui.table import MOST_LINES, Line
+from procchi_tui.words import names_in_words
 
-MOST_LINES = 2000
-MOST_AT_ONCE = 200
-"""Lines taken over from one burst of output; more than a person could read anyway."""
+MOST_CHOICES = 60
+MOST_UNFINISHED = 3
+"""Lines without an end that are shown, below the others."""
 
 
 class FeedPrompt(Input):
     """The line that is typed."""
+
+
+class _FromBefore(Suggester):
+    """Shows how a line went on the last time, to be taken over with the right arrow."""
+
+    def __init__(self, history: FeedHistory) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._history = history
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return self._history.suggest(value)
 
 
 class FeedPanel(Vertical):
@@ -35,7 +49,8 @@ class FeedPanel(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = keys("meal.*")
     HELP = (
         "What you type runs in the pet, in its own shell: `ps`, `hostname`, `ls / | head`. "
-        "Its own limits hold. Leaving the table does not end a meal; ctrl+c does."
+        "Tab completes the programs that it has, ctrl+r searches what was fed before. Its own "
+        "limits hold. Leaving the table does not end a meal; ctrl+c does."
     )
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "feed-panel--asked",
@@ -51,9 +66,14 @@ class FeedPanel(Vertical):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._pet = ""
-        self._meal: RunningMeal | None = None
-        self._rest = ""
+        self._pets: Sequence[str] = ()
+        """Who is fed next."""
+        self._commands: Sequence[str] | None = None
+        """The programs that all of them have, once they are read."""
+        self._completing = False
+        """Whether a completion waits for them."""
+        self._shown = 0
+        """How many of the table's lines were shown here, or are too old to be."""
         self.display = False
 
     def compose(self) -> ComposeResult:
@@ -61,16 +81,29 @@ class FeedPanel(Vertical):
         log = RichLog(wrap=True, min_width=0, max_lines=MOST_LINES, markup=False, highlight=False)
         log.can_focus = False
         yield log
+        unfinished = Static(id="unfinished", markup=False)
+        unfinished.display = False
+        yield unfinished
         with Horizontal():
             yield Label("", markup=False)
-            yield FeedPrompt(placeholder="a command, such as: ps", compact=True)
+            yield FeedPrompt(
+                placeholder="a command, such as: ps",
+                compact=True,
+                suggester=_FromBefore(self._session.feed_history),
+            )
 
-    def serve(self, pet: str) -> None:
-        """Open the prompt for the pet called `pet`."""
-        self._pet = pet
-        self.query_one(Label).update(f" feed {pet} › ")
+    def serve(self, pets: Sequence[str], line: str = "") -> None:
+        """Open the prompt for the pets called so: each gets the whole meal."""
+        if line:
+            self._fill(line)
+        if pets != self._pets:
+            self._commands = None
+            self._session.carer.read_commands(pets, self)
+        self._pets = pets
+        self.query_one(Label).update(f" feed {names_in_words(pets)} › ")
         self.display = True
-        self.query_one(FeedPrompt).focus()
+        self.show()
+        self.screen.set_focus(self.query_one(FeedPrompt))  # at once: the next key is for it
 
     # -- the prompt
 
@@ -80,16 +113,11 @@ class FeedPanel(Vertical):
         line = event.value.strip()
         if not line:
             return
-        if self._meal is not None:
-            self.notify(
-                f"{self._meal.pet} is still eating. ctrl+c stops that meal.", severity="warning"
-            )
-            return
         event.input.clear()
+        self._completing = False
         self._session.feed_history.add(line)
-        self._write(f"{self._pet} $ {line}", "asked")
-        self._rest = ""
-        self._meal = RunningMeal(self._session.engine, self, self._pet, line)
+        self._session.table.feed(self._pets, line)
+        self.show()
 
     def action_older(self) -> None:
         """Bring back the command before."""
@@ -100,63 +128,71 @@ class FeedPanel(Vertical):
         """Bring back the command after."""
         self._fill(self._session.feed_history.newer())
 
-    def _fill(self, line: str) -> None:
+    def action_search(self) -> None:
+        """Bring back an older command that holds what is typed."""
+        self._fill(self._session.feed_history.search(self.query_one(FeedPrompt).value))
+
+    def action_complete(self) -> None:
+        """Complete the program's name; where there are several, show them."""
+        self._completing = self._commands is None
+        if self._commands is None:
+            return
+        prompt = self.query_one(FeedPrompt)
+        line, cursor, choices = complete(prompt.value, prompt.cursor_position, self._commands)
+        self._fill(line, cursor)
+        if choices:
+            more = f"  … and {len(choices) - MOST_CHOICES} more" * (len(choices) > MOST_CHOICES)
+            self._note("  ".join(choices[:MOST_CHOICES]) + more)
+
+    def on_commands_read(self, message: CommandsRead) -> None:
+        """Know what there is to be completed."""
+        message.stop()
+        if message.pets == tuple(self._pets):
+            self._commands = message.commands
+            if self._completing:
+                self.action_complete()
+
+    def _fill(self, line: str, cursor: int | None = None) -> None:
         prompt = self.query_one(FeedPrompt)
         prompt.value = line
-        prompt.cursor_position = len(line)
+        prompt.cursor_position = len(line) if cursor is None else cursor
 
     def action_leave(self) -> None:
         """Close the prompt."""
+        self.screen.set_focus(None)  # at once: the next key is not for it any more
         self.display = False
         self.post_message(self.Left())
 
     def action_stop_meal(self) -> None:
         """Interrupt the meal."""
-        if self._meal is not None:
-            self._meal.stop()
-        else:
+        if not self._session.table.stop(self._pets):
             self.query_one(FeedPrompt).clear()
 
     # -- the output
 
-    def on_meal_output(self, message: MealOutput) -> None:
-        """Show what the meal has written."""
-        message.stop()
-        if self._meal is not None:
-            *lines, self._rest = (self._rest + self._meal.take()).split("\n")
-            self._show(lines)
+    def show(self) -> None:
+        """Show what is new, unless nobody would see it: then it is shown when the table opens."""
+        if not self.display:
+            return
+        table = self._session.table
+        new = min(table.told - self._shown, len(table.lines))
+        self._shown = table.told
+        if new:
+            lines = list(table.lines)[-new:]
+            self.query_one(RichLog).write(Text("\n").join(map(self._drawn, lines)))
+        unfinished = self.query_one("#unfinished", Static)
+        lines = table.unfinished()[:MOST_UNFINISHED]
+        unfinished.display = bool(lines)
+        unfinished.update(Text("\n").join(map(self._drawn, lines)))
 
-    def on_meal_over(self, message: MealOver) -> None:
-        """Show how it ended."""
-        message.stop()
-        if self._meal is not None:
-            self._show((self._rest + self._meal.take()).removesuffix("\n").split("\n"))
-        self._meal, self._rest = None, ""
-        if message.meal is None:
-            self._write(message.reason, "bad")
-        else:
-            self._write(*_ending(message.meal))
+    def _drawn(self, line: Line) -> Text:
+        drawn = Text(line.text, self._style(line.kind) if line.kind else "")
+        if line.pet and (line.together or [line.pet] != list(self._pets)):
+            return Text.assemble((f"{line.pet} │ ", self._style("note")), drawn)
+        return drawn
 
-    def _show(self, lines: list[str]) -> None:
-        if len(lines) > MOST_AT_ONCE:
-            skipped = len(lines) - MOST_AT_ONCE
-            self._write(f"… {skipped:,} lines not shown …", "note")
-            lines = lines[-MOST_AT_ONCE:]
-        text = plain("\n".join(lines))
-        if text:
-            self.query_one(RichLog).write(Text(text))
-
-    def _write(self, text: str, kind: str) -> None:
-        self.query_one(RichLog).write(Text(text, self._style(kind)))
+    def _note(self, text: str) -> None:
+        self.query_one(RichLog).write(Text(text, self._style("note")))
 
     def _style(self, kind: str) -> Style:
         return self.get_component_rich_style(f"feed-panel--{kind}", partial=True)
-
-
-def _ending(meal: Meal) -> tuple[str, str]:
-    took = duration(meal.duration)
-    if meal.oom_killed:
-        return f"Killed: it ate more memory than its limit allows ({took})", "bad"
-    if meal.exit_code:
-        return f"Exit status {meal.exit_code} ({took})", "bad"
-    return f"Eaten up: exit status 0 ({took})", "good"

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from rich.style import Style
 from rich.text import Text
+from textual.events import Click
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -23,6 +24,8 @@ class HostFacts(NamedTuple):
     host: Host | None = None
     cgroup: str = ""
     """The kind of control groups; empty while nobody has told."""
+    read_only: bool = False
+    """Whether nothing can be changed from here."""
 
 
 class HostBar(Widget):
@@ -38,10 +41,18 @@ class HostBar(Widget):
 
     facts: reactive[HostFacts] = reactive(HostFacts({}))
 
+    async def on_click(self, event: Click) -> None:
+        """The name leads to all there is, the pets to the graveyard, the host's end to the host."""
+        if event.x <= len(self._brand()):
+            await self.app.run_action("command_palette")
+        else:
+            view = "graves" if event.x < self.size.width // 2 else "host"
+            await self.screen.run_action(f"view('{view}')")
+
     def render(self) -> Text:
         """The line, its right half given up bit by bit where the terminal is narrow."""
         left = self._left()
-        for detail in (2, 1, 0):
+        for detail in (3, 2, 1, 0):
             right = self._right(detail)
             if left.cell_len + right.cell_len + 1 <= self.size.width or detail == 0:
                 break
@@ -56,27 +67,30 @@ class HostBar(Widget):
         if counts.get("ghost"):
             told.append(count(counts["ghost"], "ghost"))
         brand = self.get_component_rich_style("host-bar--brand", partial=True)
-        return Text.assemble(("procchi", brand), "  ", ", ".join(told))
+        return Text.assemble((self._brand(), brand), "  ", ", ".join(told))
+
+    def _brand(self) -> str:
+        return "procchi (read-only)" if self.facts.read_only else "procchi"
 
     def _right(self, detail: int) -> Text:
         host, label = self.facts.host, self._style("label")
         parts = Text()
-        if self.facts.cgroup:
+        if self.facts.cgroup and detail >= 1:
             parts.append("cgroup ", label).append(self.facts.cgroup)
         if host is None:
             return parts
-        parts.append("   cpu ", label)
+        parts.append("   cpu " if parts else "cpu ", label)
         self._bar(parts, host.cpu, detail)
         parts.append(f"{host.cpu:>4.0%}")
         parts.append("   mem ", label)
         self._bar(parts, host.memory / host.memory_total, detail)
         parts.append(f" {size(host.memory)} of {size(host.memory_total)}")
-        if detail:
+        if detail >= 2:
             parts.append("   load ", label).append(f"{host.load:.2f}")
         return parts
 
     def _bar(self, parts: Text, share: float, detail: int) -> None:
-        cells = 10 if detail == 2 else 0
+        cells = 10 if detail == 3 else 0
         if cells:
             full, empty = gauges.bar(gauges.filled(share, cells), cells)
             parts.append(full, self._style("fill")).append(empty, self._style("track"))

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from textual.widget import Widget
 
+from procchi_tui.comfort import ComfortableApp
 from procchi_tui.drawing.card import Ink
+from procchi_tui.drawing.pictures import Tier
 
-_NAMES = tuple(f"card--{name.replace('_', '-')}" for name in Ink._fields)
-INK_CLASSES = set(_NAMES)
+_NAMES = {
+    name: f"card--{name.replace('_', '-')}"
+    for name in Ink._fields
+    if name not in Ink._field_defaults
+}
+INK_CLASSES = set(_NAMES.values())
 
 
 def ink_of(widget: Widget) -> Ink:
     """The styles as the theme of the moment has them (Textual keeps each until it changes)."""
-    return Ink(*(widget.get_component_rich_style(name) for name in _NAMES))
+    styles = {name: widget.get_component_rich_style(css) for name, css in _NAMES.items()}
+    return Ink(**styles, art=art_of(widget))
+
+
+def art_of(widget: Widget) -> Tier:
+    """The kind of pictures that suits the terminal."""
+    app = widget.app
+    return app.art if isinstance(app, ComfortableApp) else "rgb"

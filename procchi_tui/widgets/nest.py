@@ -7,9 +7,8 @@ changed. It has its own cursor and finds by itself which card was clicked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -21,14 +20,19 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from engine import Pet
+from engine import Event, Pet
+from procchi_tui.arrangement import Section
 from procchi_tui.bindings import keys
 from procchi_tui.drawing import card as cards
-from procchi_tui.drawing.card import Ink, Shape
+from procchi_tui.drawing.card import Ink
 from procchi_tui.drawing.describe import describe
+from procchi_tui.drawing.layout import Layout
 from procchi_tui.drawing.sprites import Row
-from procchi_tui.nursery import Nursery
+from procchi_tui.moments import Moments
+from procchi_tui.session import Session
 from procchi_tui.widgets.ink import INK_CLASSES, ink_of
+
+NOTHING = "No pet is like that. esc shows all of them again."
 
 
 class Nest(ScrollView, can_focus=True):
@@ -39,7 +43,7 @@ class Nest(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = INK_CLASSES
     HELP = (
         "Each card is a real process. The one with the heavy frame and ▸ is in your hand: "
-        "the verbs in the footer are about it."
+        "the verbs in the footer are about it, or about all that are marked (✓)."
     )
 
     chosen: reactive[str | None] = reactive(None)
@@ -57,39 +61,66 @@ class Nest(ScrollView, can_focus=True):
 
         name: str
 
-    def __init__(self, nursery: Nursery, clock: Callable[[], datetime]) -> None:
+    @dataclass
+    class Marked(Message):
+        """A card was clicked with ctrl held down."""
+
+        name: str
+
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._nursery = nursery
-        self._clock = clock
-        self._names: list[str] = []
-        self._places: dict[str, int] = {}
-        self._columns = 1
-        self._shape = Shape(cards.NARROWEST, cards.COMPACT_HEIGHT, False)
+        self._session = session
+        self._nursery = session.nursery
+        self._sections: list[Section] = []
+        self._cards = Layout()
         self._pulse = 0
+        self._moments = Moments()
         self._drawn: dict[str, tuple[Row, ...]] = {}
+        """The cards on the screen, as they were drawn last."""
         self._ink: Ink | None = None
 
     # -- what there is to draw
 
+    @property
+    def names(self) -> list[str]:
+        """The pets that have a card, in reading order."""
+        return self._cards.names
+
     def rearrange(self) -> None:
-        """Pets came or went: give each its place again."""
-        self._names = list(self._nursery.pets)
-        self._places = {name: index for index, name in enumerate(self._names)}
-        if self.chosen not in self._places:
-            self.chosen = self._names[0] if self._names else None
-        self._lay_out()
+        """Pets came or went, or shall stand otherwise: give each its place again.
+
+        The cursor stays on its pet, and the view with it where it was in sight.
+        """
+        sections = self._session.arrangement.sections(self._nursery, self._session.clock())
+        if sections == self._sections:
+            return
+        before, seen = self._cards, self._visible()
+        followed = self.chosen in seen or self.chosen not in before
+        self._sections = sections
+        self._cards = Layout(sections, before.columns, before.shape)
+        names = self._cards.names
+        if self.chosen not in self._cards:
+            place = before.names.index(self.chosen) if self.chosen and self.chosen in before else 0
+            self.chosen = names[min(place, len(names) - 1)] if names else None
+        self._lay_out(show_chosen=followed)
+
+    def notice(self, events: Sequence[Event]) -> None:
+        """Show those events on the cards, unless nothing is to move."""
+        if self.app.animation_level != "none":
+            self._moments.notice(events, self._pulse)
 
     def beat(self, *, moving: bool) -> None:
         """The one tick: draw the cards on the screen anew, with sprites a step on if `moving`."""
         if moving:
             self._pulse += 1
         changed: set[int] = set()
+        drawn = self._drawn
+        self._drawn = {}
         for name in self._visible():
-            before = self._drawn.get(name)
-            rows = self._draw(name)
+            before, rows = drawn.get(name), self._draw(name)
             if rows == before:
                 continue
-            top = self._places[name] // self._columns * self._shape.height
+            top = self._cards.region(name).y
             if before is None:
                 changed.update(range(top, top + len(rows)))
             else:
@@ -100,15 +131,21 @@ class Nest(ScrollView, can_focus=True):
             self.refresh(*(Region(0, y - scrolled, width, 1) for y in changed))
 
     def _draw(self, name: str) -> tuple[Row, ...]:
-        card = describe(self._nursery, name, self._clock(), self._pulse, chosen=name == self.chosen)
-        rows = self._drawn[name] = cards.draw(card, self._shape, self._styles())
+        card = describe(
+            self._nursery,
+            name,
+            self._session.clock(),
+            self._pulse,
+            chosen=name == self.chosen,
+            marked=name in self._session.marks,
+            moment=self._moments.step(name, self._pulse),
+        )
+        rows = self._drawn[name] = cards.draw(card, self._cards.shape, self._styles())
         return rows
 
     def _visible(self) -> list[str]:
-        height = self._shape.height
-        first = self.scroll_offset.y // height
-        last = (self.scroll_offset.y + self.size.height - 1) // height
-        return self._names[first * self._columns : (last + 1) * self._columns]
+        first = self.scroll_offset.y
+        return self._cards.between(first, first + self.size.height - 1)
 
     def _styles(self) -> Ink:
         if self._ink is None:
@@ -124,18 +161,22 @@ class Nest(ScrollView, can_focus=True):
     # -- the line API
 
     def render_line(self, y: int) -> Strip:
-        """Line `y` of what is visible: a row of each card that it crosses."""
+        """Line `y` of what is visible: a heading, or a row of each card that it crosses."""
         self._fit()  # the first paint in a new size comes before its Resize event
-        width = self.size.width
-        ground = self._styles().ground
-        line, row = divmod(y + self.scroll_offset.y, self._shape.height)
-        names = self._names[line * self._columns : (line + 1) * self._columns]
+        width, ink = self.size.width, self._styles()
+        line = y + self.scroll_offset.y
+        band = self._cards.band(line)
+        if band is None:
+            words = NOTHING if y == self.size.height // 2 and not self._cards.names else ""
+            return Strip([Segment(words.center(width), ink.muted)]).adjust_cell_length(width)
+        if band.title:
+            return Strip(cards.heading(band.title, width, ink)).adjust_cell_length(width)
         segments: list[Segment] = []
-        for name in names:
+        for name in band.names:
             rows = self._drawn.get(name) or self._draw(name)
-            segments.extend(rows[row])
-        used = len(names) * self._shape.width
-        segments.append(Segment(" " * max(0, width - used), ground))
+            segments.extend(rows[line - band.top])
+        used = len(band.names) * self._cards.shape.width
+        segments.append(Segment(" " * max(0, width - used), ink.ground))
         return Strip(segments, max(width, used)).crop(0, width)
 
     # -- places
@@ -143,17 +184,19 @@ class Nest(ScrollView, can_focus=True):
     def _fit(self) -> None:
         """Choose the cards' shape for the size there is."""
         width = self.scrollable_content_region.width
-        fitting = cards.shape_for(width, self.app.size.height)
-        if fitting != (self._columns, self._shape):
-            self._columns, self._shape = fitting
+        columns, shape = cards.shape_for(
+            width, self.app.size.height, large=self._session.config.presenter
+        )
+        if (columns, shape) != (self._cards.columns, self._cards.shape):
+            self._cards = Layout(self._sections, columns, shape)
             self._drawn.clear()
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, *, show_chosen: bool = True) -> None:
         self._fit()
-        lines = -(-len(self._names) // self._columns)
         width = self.scrollable_content_region.width
-        self.virtual_size = Size(width, lines * self._shape.height)
-        self._show_chosen()
+        self.virtual_size = Size(width, self._cards.height)
+        if show_chosen:
+            self._show_chosen()
         self.refresh()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -164,66 +207,49 @@ class Nest(ScrollView, can_focus=True):
         """Draw both cards anew, and tell."""
         for name in (before, after):
             self._drawn.pop(name or "", None)
-            if name in self._places:
-                self.refresh(self._region_of(name).translate(-self.scroll_offset))
+            if name is not None and name in self._cards:
+                self.refresh(self._cards.region(name).translate(-self.scroll_offset))
         self._show_chosen()
         self.post_message(self.Chosen(after))
 
-    def _region_of(self, name: str) -> Region:
-        line, column = divmod(self._places[name], self._columns)
-        width, height, _ = self._shape
-        return Region(column * width, line * height, width, height)
-
     def _show_chosen(self) -> None:
-        if self.chosen in self._places:
-            self.scroll_to_region(self._region_of(self.chosen), animate=False, force=True)
+        if self.chosen is not None and self.chosen in self._cards:
+            region = self._cards.shown_with(self.chosen)
+            self.scroll_to_region(region, animate=False, force=True)
 
     # -- the cursor and the mouse
 
-    def _choose(self, index: int) -> None:
-        if self._names:
-            self.chosen = self._names[max(0, min(len(self._names) - 1, index))]
-
-    @property
-    def _place(self) -> int:
-        return self._places.get(self.chosen or "", 0)
-
     def action_step(self, across: int, down: int) -> None:
         """Move the cursor one card."""
-        target = self._place + across + down * self._columns
-        if 0 <= target < len(self._names):
-            self._choose(target)
-        elif down > 0 and self._place // self._columns < (len(self._names) - 1) // self._columns:
-            self._choose(len(self._names) - 1)
+        if self.chosen is not None:
+            chosen = self._cards.across(self.chosen, across)
+            self.chosen = self._cards.down(chosen, down)
 
     def action_along(self, step: int) -> None:
         """Move the cursor to the next card, around the end."""
-        if self._names:
-            self._choose((self._place + step) % len(self._names))
+        names = self._cards.names
+        if self.chosen is not None:
+            self.chosen = names[(names.index(self.chosen) + step) % len(names)]
 
     def action_end(self, index: int) -> None:
         """Move the cursor to the first card, or with -1 to the last."""
-        self._choose(index % len(self._names) if self._names else 0)
+        if self._cards.names:
+            self.chosen = self._cards.names[index]
 
     def action_page(self, direction: int) -> None:
         """Move the cursor by as many lines of cards as fit."""
-        lines = max(1, self.size.height // self._shape.height)
-        self._choose(self._place + direction * lines * self._columns)
-
-    def _at(self, event: events.MouseEvent) -> str | None:
-        width, height, _ = self._shape
-        column = event.x // width
-        line = (event.y + self.scroll_offset.y) // height
-        index = line * self._columns + column
-        inside = column < self._columns and index < len(self._names)
-        return self._names[index] if inside else None
+        lines = max(1, self.size.height // self._cards.shape.height)
+        if self.chosen is not None:
+            self.chosen = self._cards.down(self.chosen, direction * lines)
 
     def on_click(self, event: events.Click) -> None:
-        """Take the clicked pet in hand; look at it on a double click."""
-        name = self._at(event)
+        """Take the clicked pet in hand; mark it with ctrl; look at it on a double click."""
+        name = self._cards.at(event.x, event.y + self.scroll_offset.y)
         if name is not None:
             self.chosen = name
-            if event.chain == 2:
+            if event.ctrl:
+                self.post_message(self.Marked(name))
+            elif event.chain == 2:
                 self.post_message(self.Opened(name))
 
     def pet(self) -> Pet | None:

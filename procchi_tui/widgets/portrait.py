@@ -42,6 +42,10 @@ class Portrait(Widget):
                 self._rows = rows
                 self.refresh()
 
+    async def on_click(self) -> None:
+        """More of its last minutes."""
+        await self.screen.run_action("history")
+
     def render_line(self, y: int) -> Strip:
         """A row of it."""
         ground = ink_of(self).ground

@@ -11,9 +11,9 @@ from textual.widget import Widget
 
 from engine import Progress
 from procchi_tui.drawing import gauges
-from procchi_tui.words import size
+from procchi_tui.words import size, time_left
 
-BAR_CELLS = 24
+BAR_CELLS = 14
 
 
 class Pulling(NamedTuple):
@@ -24,6 +24,26 @@ class Pulling(NamedTuple):
     """How far it has come; None before the first sign of it."""
     cancelling: bool = False
     """True once it was asked to stop: it does so at its next sign of progress."""
+    rate: float | None = None
+    """Bytes a second, of late."""
+    left: float | None = None
+    """Seconds until this stage is done."""
+    name: str | None = None
+    """What the egg will be called, where that was said."""
+
+    @property
+    def share(self) -> float:
+        """How much of the stage is done, 0 to 1."""
+        done = self.progress
+        return min(1.0, done.done / done.total) if done and done.total else 0.0
+
+    @property
+    def pace(self) -> str:
+        """Rate and time left in words; empty while nobody can tell."""
+        if self.progress is None or self.rate is None or self.progress.stage == "cooking":
+            return ""
+        left = "" if self.left is None else f", {time_left(self.left)} left"
+        return f"{size(self.rate)}/s{left}"
 
 
 class Pulls(Widget):
@@ -53,17 +73,19 @@ class Pulls(Widget):
         )
         if progress is None:
             return line.append("cancelling…" if pull.cancelling else "asking…")
-        share = progress.done / progress.total if progress.total else 0.0
-        full, empty = gauges.bar(gauges.filled(share, BAR_CELLS), BAR_CELLS)
+        full, empty = gauges.bar(gauges.filled(pull.share, BAR_CELLS), BAR_CELLS)
         line.append(full, self._style("fill")).append(empty, self._style("track"))
-        line.append(f" {progress.stage} {_amount(progress)}")
-        return line.append("   cancelling…" if pull.cancelling else "   ^x cancels")
+        line.append(f" {progress.stage} {amount(progress)}")
+        if pull.pace and not pull.cancelling:
+            line.append(f"  {pull.pace}")
+        return line.append("  cancelling…") if pull.cancelling else line
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"pulls--{name}", partial=True)
 
 
-def _amount(progress: Progress) -> str:
+def amount(progress: Progress) -> str:
+    """What is done of how much, in words."""
     done, total = progress.done, progress.total
     if progress.stage == "cooking":
         return f"{done} files" if total is None else f"{done} of {total} files"

@@ -142,6 +142,10 @@ def test_the_documents_have_their_keys(procchi: Procchi) -> None:
         "memory": 40 << 20,
         "cpu": 0.5,
         "pids": None,
+        "memory_high": None,
+        "swap": 0,
+        "cpu_period": 100_000,
+        "in_place": pet["limits"]["in_place"],
         "enforced": pet["limits"]["enforced"],
     }
     assert pet["mood"]

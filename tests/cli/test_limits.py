@@ -71,3 +71,17 @@ def test_a_diet_is_changed_while_the_pet_lives(procchi: Procchi) -> None:
     procchi("update", "moka", status=2)
     procchi("diet", "moka", "--memory", "12bogus", status=2)
     procchi("diet", "nobody", "--pids", "5", status=1)
+
+
+def test_the_settings_say_what_a_new_pet_may_use(procchi: Procchi) -> None:
+    file = procchi.home / "config.toml"
+    file.write_text('[hatch]\nmemory = "40M"\npids = 9\ncpu = -1\n')
+    try:
+        done = procchi("hatch", "moka", "--pids", "8")
+    finally:
+        file.unlink()
+    [line] = done.stderr.splitlines()[:1]
+    assert line.startswith(f"procchi: {file}: hatch.cpu = -1: CPU limit -1 cannot be enforced")
+    [pet] = procchi.json("pets")
+    asked = {name: pet["limits"][name] for name in ("memory", "cpu", "pids")}
+    assert asked == {"memory": 40 << 20, "cpu": 0.5, "pids": 8}

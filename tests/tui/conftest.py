@@ -3,12 +3,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from procchi_tui.app import ProcchiApp
+from procchi_tui.config import Config
+from procchi_tui.places import state_directory
+from procchi_tui.remembered import Remembered
 from tests.tui.fixed_nest import FixedNest, fixed_clock, fixed_host
 
 ASKED_AGAIN_SECONDS = 0.02
@@ -18,7 +22,10 @@ PATIENCE_SECONDS = 20
 @pytest.fixture(autouse=True)
 def _the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PROCCHI_HOME", str(tmp_path / "home"))
+    Remembered(state_directory() / "remembered.json").note("tour", "done")
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     time.tzset()
     yield
@@ -26,9 +33,10 @@ def _the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     time.tzset()
 
 
-def face(nest: FixedNest) -> ProcchiApp:
+def face(nest: FixedNest, **settings: Any) -> ProcchiApp:
     """The session on fixed readings, with nothing that moves by itself."""
-    app = ProcchiApp(nest, clock=fixed_clock, read_host=fixed_host)
+    config = Config(**settings)
+    app = ProcchiApp(nest, config=config, clock=fixed_clock, read_host=fixed_host)
     app.animation_level = "none"
     return app
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from rich.cells import cell_len
@@ -8,19 +9,23 @@ from rich.style import Style
 
 from engine import Limits, Pet
 from procchi_tui.drawing import card as cards
-from procchi_tui.drawing import gauges, sprites
+from procchi_tui.drawing import faces, gauges, pictures, sprites
 from procchi_tui.drawing.card import Ink, Shape
 from procchi_tui.drawing.describe import describe
+from procchi_tui.drawing.pictures import Tier
 from procchi_tui.drawing.sprites import Look, Row
 from procchi_tui.nursery import News, Nursery
 from tests.tui.fixed_nest import NOW, a_nest_full, pet
 
-INK = Ink(*(Style(color=f"#0000{index:02x}") for index in range(len(Ink._fields))))
+STYLES = len(Ink._fields) - len(Ink._field_defaults)
+INK = Ink._make([*(Style(color=f"#0000{index:02x}") for index in range(STYLES)), "rgb"])
 MOODS = (
     "happy full queasy tired busy crowded asleep ghost sick panicked choking hungry eating "
-    "never-heard-of"
+    "cracking peeking struck poof never-heard-of"
 ).split()
-STAGES = ("egg", "baby", "child", "grown", "elder", "never-heard-of")
+ODD = "never-heard-of"
+STAGES = ("egg", "baby", "child", "grown", "elder", ODD)
+TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 def text(row: Row) -> str:
@@ -36,24 +41,51 @@ def nursery_of(*pets: Pet) -> Nursery:
 @pytest.mark.parametrize("mood", MOODS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_mood_and_stage_has_a_picture_of_the_same_size(mood: str, stage: str) -> None:
-    width, height = sprites.size()
+    width, height = pictures.size()
     for pose in (0, 1):
         for coat in sprites.coats():
             for scale in (1, 2):
                 look = Look(stage, mood, coat, pose, pose)
-                rows = sprites.draw(look, Style(), Style(), scale)
-                assert [cell_len(text(row)) for row in rows] == [width * scale] * height * scale
+                for tier in TIERS:
+                    rows = pictures.draw(look, tier, Style(), Style(), scale)
+                    assert [cell_len(text(row)) for row in rows] == [width * scale] * height * scale
 
 
-def test_moods_do_not_look_alike() -> None:
+@pytest.mark.parametrize("tier", TIERS)
+def test_moods_and_stages_do_not_look_alike(tier: Tier) -> None:
     looks = [Look("child", mood, "peach") for mood in MOODS]
-    assert len({sprites.draw(look, Style(), Style()) for look in looks}) == len(MOODS)
+    looks += [Look(stage, "happy", "peach") for stage in STAGES if stage not in ("child", ODD)]
+    pictures_drawn = {pictures.draw(look, tier, Style(), Style()) for look in looks}
+    assert len(pictures_drawn) == len(looks)
 
 
-def test_frames_differ() -> None:
+@pytest.mark.parametrize("tier", TIERS)
+def test_frames_differ(tier: Tier) -> None:
     for stage in STAGES[:-1]:
         still, moving = (Look(stage, "happy", "mint", pose) for pose in (0, 1))
-        assert sprites.draw(still, Style(), Style()) != sprites.draw(moving, Style(), Style())
+        drawn = [pictures.draw(look, tier, Style(), Style()) for look in (still, moving)]
+        assert drawn[0] != drawn[1]
+
+
+def test_faces_are_plain_ascii_and_tell_moods_by_their_letters() -> None:
+    for stage in STAGES:
+        for face in (0, 1):
+            drawn = set()
+            for mood in MOODS:
+                rows = faces.draw(Look(stage, mood, "peach", face, face), Style(), Style())
+                drawn.add("\n".join(map(text, rows)))
+            assert len(drawn) == len(MOODS)
+            assert all(picture.isascii() for picture in drawn)
+
+
+def test_sixteen_colours_are_the_terminals_own() -> None:
+    for coat in sprites.coats():
+        for mood in MOODS:
+            for row in sprites.draw(Look("grown", mood, coat), Style(), Style(), sixteen=True):
+                for segment in row:
+                    style = segment.style or Style()
+                    for colour in (style.color, style.bgcolor):
+                        assert colour is None or (colour.number or 0) < 16
 
 
 def test_every_card_fills_its_shape_exactly() -> None:

@@ -38,3 +38,17 @@ def test_a_place_that_cannot_be_written_is_no_trouble(tmp_path: Path) -> None:
     history = FeedHistory(tmp_path / "file" / "h")
     history.add("ps")
     assert history.older("") == "ps"
+
+
+def test_older_lines_are_searched_again_and_again(tmp_path: Path) -> None:
+    history = FeedHistory(tmp_path / "h")
+    for line in ("echo one", "ps -ef", "echo two", "ls"):
+        history.add(line)
+    assert history.search("echo") == "echo two"
+    assert history.search("echo two") == "echo one"
+    assert history.search("echo one") == "echo one"
+    assert history.newer() == "ps -ef"
+    assert history.search("nothing like it") == "nothing like it"
+    assert history.search("ps") == "ps -ef"
+    assert history.suggest("echo") == "echo two"
+    assert history.suggest("nothing") is None

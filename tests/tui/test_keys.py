@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, RichLog, Static
 
@@ -14,6 +17,7 @@ from procchi_tui.screens.help import HelpScreen
 from procchi_tui.screens.look import LookScreen
 from procchi_tui.screens.nest import NestScreen
 from procchi_tui.screens.release import ReleaseScreen
+from procchi_tui.table import LONGEST_LINE, Output
 from procchi_tui.widgets.banner import Banner
 from procchi_tui.widgets.empty_nest import EmptyNest
 from procchi_tui.widgets.feed_panel import FeedPanel
@@ -32,6 +36,14 @@ def told(app: ProcchiApp) -> str:
 
 def fed(app: ProcchiApp) -> str:
     return "\n".join(line.text.rstrip() for line in app.screen.query_one(RichLog).lines)
+
+
+def lines(app: ProcchiApp) -> str:
+    """The page in front, as far as it is on the screen, a line each without its margins."""
+    assert isinstance(app.screen, LookScreen)
+    panel = app.screen.query_one(f"#{app.screen.page.id}")
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.crop(panel.region.x).text.strip() for strip in strips) + "\n"
 
 
 def chosen(app: ProcchiApp) -> str | None:
@@ -59,6 +71,26 @@ async def test_enter_enter_and_it_lives() -> None:
         await until(pilot, lambda: chosen(app) == "moka")
         assert "moka hatched!" in told(app)
         assert not app.screen.query_one(EmptyNest).display
+
+
+async def test_keys_that_come_just_when_another_is_done_are_not_lost() -> None:
+    nest = FixedNest()
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.session.facts.cgroup)
+        app.post_message(Key("n", "n"))
+        while not (isinstance(app.screen, HatchScreen) and app.screen.is_mounted):
+            await asyncio.sleep(0)
+        done, drawn = asyncio.Event(), asyncio.Event()
+        app.screen.call_later(done.wait)  # the key is not done before its screen has caught up
+        await asyncio.sleep(0.2)
+        app.call_later(drawn.wait)  # meanwhile all else waits, as for a slow terminal
+        for _ in range(2):
+            app.post_message(Key("enter", "\r"))
+        done.set()
+        await asyncio.sleep(0.2)
+        drawn.set()
+        await until(pilot, lambda: "moka" in app.session.nursery.pets)
 
 
 async def test_the_form_takes_a_name_a_diet_and_a_command() -> None:
@@ -128,17 +160,69 @@ async def test_feeding_shows_the_output_and_remembers_the_command() -> None:
         assert again.screen.query_one(FeedPanel).query_one(Input).value == "exit 7"
 
 
-async def test_a_meal_can_be_stopped() -> None:
+async def test_a_meal_can_be_stopped_and_what_was_to_come_with_it() -> None:
     nest = FixedNest([pet("moka")])
     app = face(nest)
     async with app.run_test(size=SIZE) as pilot:
         await seen(pilot, nest)
         await feed(pilot, "sleep 1000")
         await until(pilot, lambda: "sleep" in fed(app))
-        await type_line(pilot, "echo too early")
-        assert "still eating" in told(app)
+        await type_line(pilot, "echo next")
+        await until(pilot, lambda: "still eating: this comes next" in fed(app))
         await pilot.press("ctrl+c")
         await until(pilot, lambda: "Exit status 130" in fed(app))
+        await type_line(pilot, "echo after")
+        await until(pilot, lambda: "exit status 0" in fed(app))
+        assert [what[2][2] for what in nest.asked] == ["sleep 1000", "echo after"]
+
+
+async def test_a_line_typed_too_early_is_the_next_meal() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await feed(pilot, "sleep 1000")
+        await until(pilot, lambda: nest.meals_begun)
+        await type_line(pilot, "echo next")
+        await until(pilot, lambda: "comes next" in fed(app))
+        nest.meals_begun[0].signal(15)
+        await until(pilot, lambda: "\nExit status 143 (12 ms)\nnext\nEaten up" in fed(app))
+
+
+async def test_a_meal_goes_on_whichever_screen_is_looked_at() -> None:
+    nest = FixedNest([pet("moka"), pet("momo")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("x")
+        await feed(pilot, "sleep 1000")
+        await until(pilot, lambda: nest.meals_begun)
+        await pilot.press("escape", "escape")
+        assert isinstance(app.screen, NestScreen)
+        await pilot.press("right")
+        await feed(pilot, "echo meanwhile")
+        await until(pilot, lambda: "meanwhile\nEaten up" in fed(app))
+        nest.meals_begun[0].write("half a li")
+        table = app.screen.query_one(FeedPanel)
+        unfinished = table.query_one("#unfinished", Static)
+        await until(pilot, lambda: str(unfinished.content) == "moka │ half a li")
+        nest.meals_begun[0].write("\rne of progress\rall of it")
+        await until(pilot, lambda: str(unfinished.content) == "moka │ all of it")
+        await pilot.press("escape", "left", "f", "ctrl+c")
+        await until(pilot, lambda: "\nall of it\n" in fed(app) and "Exit status 130" in fed(app))
+        assert not unfinished.display
+
+
+def test_what_a_meal_writes_comes_in_lines_of_some_length() -> None:
+    output = Output()
+    assert output.take("a\r\nb") == ["a"]
+    assert output.take("c\rdd\r") == []
+    assert output.rest == "dd\r"
+    assert output.take("e\n\n") == ["e", ""]
+    pieces = [piece for _ in range(100) for piece in output.take("x" * 1000)]
+    assert all(len(piece) == LONGEST_LINE for piece in pieces)
+    assert sum(map(len, pieces)) + len(output.rest) == 100_000
+    assert len(output.rest) <= LONGEST_LINE
 
 
 async def test_what_a_meal_writes_cannot_steer_the_terminal() -> None:
@@ -146,7 +230,7 @@ async def test_what_a_meal_writes_cannot_steer_the_terminal() -> None:
     app = face(nest)
     async with app.run_test(size=SIZE) as pilot:
         await seen(pilot, nest)
-        app.screen.query_one(FeedPanel).serve("moka")
+        app.screen.query_one(FeedPanel).serve(["moka"])
         prompt = app.screen.query_one(FeedPanel).query_one(Input)
         prompt.value = "echo \x1b[2J\x1b]0;stolen\x07[bold]shown[/bold]"
         await pilot.press("enter")
@@ -240,9 +324,8 @@ async def test_looking_closely() -> None:
         await pilot.press("right", "enter")
         await until(pilot, lambda: isinstance(app.screen, LookScreen))
         await pilot.press("3")
-        page = app.screen.query_one("#care")
-        await until(pilot, lambda: "clone3(CLONE_NEWUSER" in str(page.query_one(Static).content))
-        assert "812 µs" in str(page.query_one(Static).content)
+        await until(pilot, lambda: "clone3(CLONE_NEWUSER" in lines(app))
+        assert "812 µs" in lines(app)
         await pilot.press("right")
         await until(pilot, lambda: app.screen.query_one("#log").display)
         await feed(pilot, "echo hi")
@@ -266,7 +349,8 @@ async def test_the_log_is_shown_made_harmless(tmp_path: Path) -> None:
         await pilot.press("enter")
         await pilot.press("4")
         page = app.screen.query_one("#log")
-        await until(pilot, lambda: str(page.query_one(Static).content) == "last words\ufffd")
+        await until(pilot, lambda: "\nlast words\ufffd\n" in lines(app))
+        assert page.display and "\x1b" not in lines(app) and "xxx" not in lines(app)
 
 
 async def test_help_knows_where_it_was_asked() -> None:
@@ -285,6 +369,7 @@ async def test_help_knows_where_it_was_asked() -> None:
         await pilot.press("question_mark")
         nest_help = await help_text()
         assert "To the card above" in nest_help and "root filesystem" in nest_help
+        assert "ctrl+p  All that" in nest_help and "ctrl+q  Quit from" in nest_help
         await pilot.press("f", "f1")
         assert "ctrl+c does" in await help_text()
         await pilot.press("escape", "n", "f1")
@@ -358,6 +443,64 @@ async def test_a_death_is_noticed_without_looking() -> None:
         await until(pilot, lambda: "died: killed by SIGKILL" in told(app))
 
 
+async def test_a_hundred_deaths_are_one_toast_and_one_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    nest = FixedNest([pet(f"pet-{number}") for number in range(100)])
+    app = face(nest, bell=True)
+    rung = []
+    monkeypatch.setattr(app, "bell", lambda: rung.append(True))
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        for name in list(nest.known):
+            for _ in range(3):
+                nest.tell_event("oom", name, kills=1)
+            nest.tell_event("died", name, cause="killed by SIGKILL")
+        await until(pilot, lambda: len(app.session.diary) == 400)
+        # Told at once is what the first piece of news held, and the others together later.
+        await until(pilot, lambda: "98 more" in told(app) or "pet-99" in told(app))
+        assert len(app._notifications) <= 4 and len(rung) <= 4
+
+
+async def test_a_pet_whose_release_failed_is_mourned() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        nest.trouble = PullFailed("the nest is busy")
+        await pilot.press("r", "y")
+        await until(pilot, lambda: "the nest is busy" in told(app))
+        nest.tell_event("died", "moka", cause="killed by SIGKILL")
+        await until(pilot, lambda: "died: killed by SIGKILL" in told(app))
+
+
+async def test_a_nest_that_falls_silent_is_said_and_heard_again() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        banner = app.screen.query_one(Banner)
+        nest.watches[0].wedged.set()
+        for _ in range(app._silent_too_long + 1):
+            app.tick()
+        await until(pilot, lambda: "what you see is old" in str(banner.content))
+        assert "kill -CONT 4000" in str(banner.content)
+        nest.watches[0].wedged.clear()
+        await until(pilot, lambda: not banner.display)
+
+
+@pytest.mark.parametrize("keys", ["n", "d", "r", "K", "o", "p", "F"])
+async def test_a_dialogue_is_whole_on_a_short_terminal(keys: str) -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=(40, 8)) as pilot:
+        await seen(pilot, nest)
+        await pilot.press(keys)
+        for widget in app.screen.focus_chain:
+            app.screen.set_focus(widget)
+            await pilot.pause()
+            region = app.screen.find_widget(widget).visible_region
+            assert region.height and region.width, widget
+
+
 async def test_it_draws_in_any_size() -> None:
     nest = FixedNest(a_nest_full())
     app = face(nest)
@@ -365,12 +508,16 @@ async def test_it_draws_in_any_size() -> None:
         await seen(pilot, nest)
         for width, height in ((20, 5), (1, 1), (250, 70), (39, 12), (80, 24)):
             await pilot.resize_terminal(width, height)
-            await pilot.press("right", "enter")
-            await pilot.pause()
+            for keys, place in (("right", NestScreen), ("enter", LookScreen)):
+                await pilot.press(keys)
+                app.tick()
+                await pilot.pause()
+                assert isinstance(app.screen, place)
+                strips = app.screen._compositor.render_strips()
+                assert [strip.cell_length for strip in strips[:height]] == [width] * height
             await pilot.press("escape", "f", "escape")
-            app.tick()
-            await pilot.pause()
-        assert app.is_running
+            assert isinstance(app.screen, NestScreen)
+            assert chosen(app) in app.screen.query_one(Nest).names
 
 
 async def test_sprites_move_only_while_somebody_looks() -> None:

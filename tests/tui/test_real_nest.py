@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -10,9 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyte
 import pytest
 
 import engine
+from procchi_tui.places import state_directory
+from procchi_tui.remembered import Remembered
 
 PATIENCE_SECONDS = 30
 
@@ -21,12 +25,18 @@ class Terminal:
     """A tmux server of our own, with one window."""
 
     def __init__(self, socket: Path, size: tuple[int, int]) -> None:
-        self._socket = str(socket)
+        self._place = str(socket)
+        self._servers = 0
         self._size = size
+
+    @property
+    def _socket(self) -> str:
+        return f"{self._place}-{self._servers}"
 
     def run(self, command: str) -> None:
         """Run `command` in a new window; what it leaves on the screen stays there."""
         width, height = map(str, self._size)
+        self._servers += 1  # one that was told to end may still answer at its socket
         self._tmux(
             "-f", "/dev/null", "new-session", "-d", "-x", width, "-y", height,
             f"{command}; echo left with status $?; exec sleep 1000",
@@ -37,6 +47,9 @@ class Terminal:
 
     def type(self, text: str) -> None:
         self._tmux("send-keys", "-l", text)
+
+    def resize(self, width: int, height: int) -> None:
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p")
@@ -52,6 +65,21 @@ class Terminal:
             assert time.monotonic() < deadline, f"never seen: {words}\n{shown}"
             time.sleep(0.05)
 
+    def until_any(self, *words: str) -> None:
+        """Wait until one of `words` is on the screen."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(word in self.screen() for word in words):
+            assert time.monotonic() < deadline, f"never seen: {words}\n{self.screen()}"
+            time.sleep(0.05)
+
+    def until_drawn(self) -> None:
+        """Wait until something is on the screen, and no traceback."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (shown := self.screen()).strip():
+            assert time.monotonic() < deadline, "it draws nothing"
+            time.sleep(0.05)
+        assert "Traceback" not in shown, shown
+
     def close(self) -> None:
         """End the window and all in it; nothing happens when there is none."""
         subprocess.run(
@@ -65,9 +93,10 @@ class Terminal:
             ["tmux", "-S", self._socket, *arguments],
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             env=environment,
         )
+        assert done.returncode == 0, f"tmux {shlex.join(arguments)}: {done.stderr}"
         return done.stdout
 
 
@@ -75,6 +104,7 @@ class Terminal:
 def nest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A nest of this test's own, gone afterwards with all its pets."""
     monkeypatch.setenv("PROCCHI_HOME", str(tmp_path / "nest"))
+    Remembered(state_directory() / "remembered.json").note("tour", "done")
     try:
         yield
     finally:
@@ -92,9 +122,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         terminal.close()
 
 
-def session() -> str:
-    program = "from procchi_tui.app import run; raise SystemExit(run())"
-    return shlex.join([sys.executable, "-c", program])
+def session(*words: str) -> str:
+    return shlex.join([str(Path(sys.executable).with_name("procchi-tui")), *words])
 
 
 def test_a_pets_life(nest: None, terminal: Terminal) -> None:
@@ -124,7 +153,7 @@ def test_a_pets_life(nest: None, terminal: Terminal) -> None:
     terminal.until("Exit status 127")
     terminal.press("Escape")
 
-    terminal.until("Sleep/wake")
+    terminal.until("s Sleep")
     terminal.press("s")
     terminal.until("1 asleep")
     assert engine.look("moka").status == "asleep"
@@ -139,6 +168,12 @@ def test_a_pets_life(nest: None, terminal: Terminal) -> None:
     terminal.until(inode)
     terminal.press("3")
     terminal.until("1. ", " µs", "mkdir(")
+    terminal.press("o")
+    terminal.until("A care log of moka", "meal 2", "nosuchcommand")
+    terminal.press("End", "Enter")
+    terminal.until("moka, meal 1", "setns(")
+    terminal.press("C", "Enter", "Enter")
+    terminal.until("< moka, meal 1", "> moka, hatched", "only in")
     terminal.press("Escape")
     terminal.until("⏎ Look")
 
@@ -197,9 +232,146 @@ def test_the_nest_killed_is_said_and_found_again(nest: None, terminal: Terminal)
     assert lives(pid)
 
 
+def test_the_first_steps(nest: None, terminal: Terminal) -> None:
+    (state_directory() / "remembered.json").unlink()
+    terminal.run(session())
+    terminal.until("First steps, 1 of 4: Hatch a pet")
+    terminal.press("n")
+    terminal.until("egg (image)")
+    terminal.press("Enter", "Enter")
+    terminal.until("2 of 4: Feed it a command", f"moka is process {pid_of('moka')}")
+    terminal.press("f")
+    terminal.until("feed moka ›")
+    terminal.type("ps -ef")
+    terminal.press("Enter")
+    terminal.until("3 of 4: Feed it too much", "Eaten up")
+    terminal.type("head -c 200M /dev/zero | tail -c 200M")
+    terminal.press("Enter")
+    terminal.until("4 of 4: Look at it up close", "OOM killer ended that meal")
+    terminal.press("Escape")
+    terminal.until("⏎ Look")
+    terminal.press("Enter")
+    terminal.until("First steps: done")
+    terminal.press("f2")
+    terminal.until("esc Back", without="First steps")
+
+
+def pid_of(name: str) -> int | None:
+    """The pid of a pet that is about to hatch."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        for pet in engine.pets():
+            if pet.name == name:
+                return pet.pid
+        assert time.monotonic() < deadline, f"{name} never hatched"
+        time.sleep(0.05)
+
+
+def test_a_session_is_recorded_and_plays_again(
+    nest: None, terminal: Terminal, tmp_path: Path
+) -> None:
+    engine.hatch("moka")
+    cast = tmp_path / "session.cast"
+    record = session("--record", str(cast))
+    terminal.run(f"{record}; {record}")  # the second must not overwrite the first
+    terminal.until("▸ moka")
+    terminal.resize(90, 30)
+    terminal.press("r")
+    terminal.until("Release moka?")
+    terminal.press("n")
+    terminal.until("⏎ Look")
+    terminal.press("q")
+    terminal.until("left with status 2")
+    assert "there already" in terminal.screen().replace("\n", "")
+
+    header, *events = map(json.loads, cast.read_text().splitlines())
+    assert (header["version"], header["width"], header["height"]) == (2, 120, 40)
+    times = [at for at, _, _ in events]
+    assert times == sorted(times)
+    assert [data for _, kind, data in events if kind == "r"] == ["90x30"]
+    screen = pyte.Screen(120, 40)
+    stream = pyte.Stream(screen)
+    played = set()
+    for _, kind, data in events:
+        if kind == "r":
+            screen.resize(30, 90)
+        else:
+            stream.feed(data)
+            shown = "\n".join(screen.display)
+            played |= {words for words in ("▸ moka", "Release moka?") if words in shown}
+    assert played == {"▸ moka", "Release moka?"}
+
+
 def lives(pid: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+SCRIPT = """
+next() { read go || exit; }
+next
+head -c 24M /dev/zero > /dev/shm/a; head -c 18M /dev/zero > /tmp/a; next
+head -c 5M /dev/zero > /tmp/b; next
+rm /dev/shm/a /tmp/a /tmp/b; next
+(for i in $(seq 60); do sleep 1 & done) 2> /dev/null; next
+(while :; do :; done) & spins=$!; next
+kill $spins; wait; next
+tail /dev/zero; next
+exec tail /dev/zero
+"""
+"""What a pet does, one line at each word from its keeper."""
+
+
+def test_a_scripted_pet_goes_through_its_moods(nest: None, terminal: Terminal) -> None:
+    for name, value in {"lately": 3, "hunger": 4, "window": 3}.items():
+        engine.thresholds(**{name: value})
+    cgroup = engine.nest_status()["cgroup"]
+    if cgroup["enforced"] != ["memory", "cpu", "pids"]:
+        pytest.skip(f"limits are not enforced for this user: {cgroup['why']}")
+    limits = engine.Limits(memory="50M", cpu=0.2, pids=24)
+    engine.hatch("moka", limits=limits, command=["sh", "-c", SCRIPT])
+    terminal.run(session())
+    terminal.until("▸ moka")
+
+    def seen(mood: str, *why: str) -> None:
+        """Wait until the card shows the mood and its reason."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            lines = terminal.screen().splitlines()
+            top = next((n for n, line in enumerate(lines) if "▸ moka" in line), 0)
+            card = [line[:40] for line in lines[top : top + 10]]
+            if mood in card[1] and all(word in "".join(card) for word in why):
+                return
+            assert time.monotonic() < deadline, "\n".join([f"never {mood} {why}", *lines])
+            time.sleep(0.05)
+
+    seen("happy")
+    for mood, why in [
+        ("full", "memory."),
+        ("queasy", "memory."),
+        ("happy", ""),
+        ("panicked", "pids.events"),
+    ]:
+        engine.write("moka", "\n")
+        seen(mood, why)
+    seen("crowded", " of 24")  # a shell leaves those unburied whom it did not start itself
+    engine.diet("moka", pids=64)
+    for mood, why in [
+        ("tired", "throttled in"),
+        ("hungry", "idle"),
+        ("sick", "oom_kill"),
+    ]:
+        engine.write("moka", "\n")
+        seen(mood, why)
+    terminal.press("s")
+    seen("asleep", "frozen")
+    terminal.press("s")
+    terminal.until("moka is awake.")
+    seen("hungry", "idle")
+    engine.write("moka", "\n")
+    terminal.until("▸ moka", "out of memory at 50M", "1 ghost")
+    epitaph = engine.look("moka").epitaph
+    assert epitaph is not None and epitaph.oom_killed

@@ -1,7 +1,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from engine import Limits
+from procchi_tui.diet import in_words
 from procchi_tui.names import free_name
 from procchi_tui.words import age, cores, count, duration, plain, size
 
@@ -61,3 +65,16 @@ def test_names_are_never_taken_ones() -> None:
         assert name not in taken
         taken.add(name)
     assert "moka" in taken and "moka-2" in taken
+
+
+@given(
+    memory=st.none() | st.integers(4 << 20, 1 << 50),
+    cpu=st.none() | st.sampled_from(["0.5", "2", "0.125", "50%", "50000/200000", "1000/1000000"]),
+    pids=st.none() | st.integers(1, 1 << 22),
+    swap=st.none() | st.integers(0, 1 << 50),
+)
+def test_a_diet_in_words_means_the_same_diet(
+    memory: int | None, cpu: str | None, pids: int | None, swap: int | None
+) -> None:
+    limits = Limits(memory, cpu, pids, swap=swap)
+    assert Limits(**in_words(limits)) == limits

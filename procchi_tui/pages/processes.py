@@ -1,0 +1,77 @@
+"""Who lives in a pet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from engine import XRay
+from procchi_tui.pages.page import Block, XRayPage, unread
+
+STATES = {
+    "R": "runs",
+    "S": "sleeps",
+    "D": "waits for a disk",
+    "T": "stopped",
+    "t": "traced",
+    "Z": "zombie",
+    "X": "dead",
+    "I": "idle",
+}
+"""proc_pid_stat(5)."""
+
+
+class Processes(XRayPage):
+    """The tree of its processes."""
+
+    id = "processes"
+    title = "Processes"
+    about = "Its processes as a tree, with both their pids"
+
+    def parts(self, xray: XRay) -> Iterable[Block]:
+        """The tree, then how its first process stands with the OOM killer."""
+        yield Block(
+            "processes",
+            "one process, two numbers: NSpid in /proc/PID/status, and /proc/PID/cmdline",
+            list(_tree(xray)),
+            ("host pid", "inside", "state", "threads", "user", "command"),
+        )
+        yield Block(
+            "when memory runs out on the host",
+            f"who has the highest score dies first: /proc/{xray.pid}/oom_score",
+            [
+                ("score of PID 1", _told(xray.oom_score)),
+                ("of that, by hand", _told(xray.oom_score_adj)),
+            ],
+        )
+        yield from unread(xray, "processes", "oom_score", "oom_score_adj")
+
+
+def _told(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
+def _tree(xray: XRay) -> Iterator[tuple[str, ...]]:
+    known = {process.pid for process in xray.processes}
+    children: dict[int, list[int]] = {}
+    by_pid = {process.pid: process for process in xray.processes}
+    for process in xray.processes:
+        parent = process.parent if process.parent in known and process.pid != xray.pid else 0
+        children.setdefault(parent, []).append(process.pid)
+
+    def rows(parent: int, lead: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        brood = children.get(parent, [])
+        for pid in brood:
+            process = by_pid[pid]
+            last = pid == brood[-1]
+            branch = "".join(lead) + ("└ " if last else "├ ") if parent else ""
+            yield (
+                str(pid),
+                "?" if process.inside is None else str(process.inside),
+                STATES.get(process.state, process.state),
+                str(process.threads),
+                str(process.uid),
+                branch + process.command,
+            )
+            yield from rows(pid, [*lead, "  " if last else "│ "] if parent else lead)
+
+    return rows(0, [])

@@ -14,7 +14,14 @@ from procchi_tui.cli.program import ALIASES, program
 
 ROOT = pathlib.Path(__file__).parents[1]
 STEPS: dict[str, list[Step[Any]]] = {"hatch": hatching.STEPS, "feed": feeding.STEPS}
-DOCUMENTS = ["README.md", "CHANGELOG.md", "SECURITY.md", "docs/DESIGN.md", "docs/syscalls.md"]
+DOCUMENTS = [
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs/DESIGN.md",
+    "docs/syscalls.md",
+    "docs/screens.md",
+]
 
 
 def section(document: str, title: str) -> str:

@@ -10,6 +10,8 @@ from textual.actions import ActionParseResult
 from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.theme import Theme
 from textual.widgets import Input
@@ -18,6 +20,7 @@ from procchi_tui import emoji, terminal_art, themes
 from procchi_tui.bindings import CHANGING
 from procchi_tui.config import Art, Config
 from procchi_tui.drawing.pictures import Tier
+from procchi_tui.driver import TerminalDriver
 from procchi_tui.keyboard import Keyboard
 from procchi_tui.places import pictures_directory, state_directory
 from procchi_tui.read_only import REFUSAL
@@ -33,8 +36,8 @@ class ComfortableApp(App[None]):
         self, config: Config, troubles: Sequence[str] = (), recording: Recording | None = None
     ) -> None:
         """`troubles` are what was wrong in the configuration file, a line each."""
-        super().__init__(driver_class=recorded(recording) if recording else None)
         self._recording = recording
+        super().__init__()
         self._keyboard = Keyboard(self, super().on_event)
         self.config = config
         self.troubles = tuple(troubles)
@@ -44,6 +47,13 @@ class ComfortableApp(App[None]):
         self.set_keymap(config.keys)
         if config.calm:
             self.animation_level = "none"
+
+    def get_driver_class(self) -> type[Driver]:
+        """Ours where Textual would take its own for terminals; in a browser it is another."""
+        if self._recording is not None:
+            return recorded(self._recording)
+        chosen = super().get_driver_class()
+        return TerminalDriver if chosen is LinuxDriver else chosen
 
     def _choose_theme(self, wanted: str) -> None:
         for theme in themes.ours():

@@ -12,7 +12,7 @@ import time
 from io import TextIOWrapper
 from typing import Any
 
-from textual.drivers.linux_driver import LinuxDriver
+from procchi_tui.driver import TerminalDriver
 
 
 class Recording:
@@ -55,10 +55,10 @@ class Recording:
             self._file = None
 
 
-def recorded(recording: Recording) -> type[LinuxDriver]:
-    """Textual's driver, with all that it writes going to `recording` as well."""
+def recorded(recording: Recording) -> type[TerminalDriver]:
+    """Our driver, with all that it writes going to `recording` as well."""
 
-    class RecordingDriver(LinuxDriver):
+    class RecordingDriver(TerminalDriver):
         def write(self, data: str) -> None:
             super().write(data)
             recording.output(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,6 +15,9 @@ from engine.group_files import own_groups
 from engine.limits import cpu_quota
 from engine.places import Places
 from tests.conftest import eventually, leftovers, nest_pid
+
+SAVED_SECONDS = 10
+"""How long a nest may take to write down what a full disk refused."""
 
 
 class Journals:
@@ -79,7 +83,7 @@ def findings(home: str, journals: Journals, killed: set[str]) -> Iterator[str]:
                 yield f"{name} died, and nobody killed it: {end and end.cause}"
         elif namespace := _namespace(pet.pid or 0):
             living[namespace] = name
-            yield from (f"{name}: {wrong}" for wrong in disagreements(home, pet))
+            yield from (f"{name}: {wrong}" for wrong in _lasting(home, pet))
         else:
             yield f"{name} is said to be {pet.status}, and there is no process {pet.pid}"
     group = Places(home, "").group
@@ -96,6 +100,14 @@ def findings(home: str, journals: Journals, killed: set[str]) -> Iterator[str]:
     log = Path(f"{home}/nest.log").read_text(errors="replace")
     if "Traceback" in log:
         yield "the nest's log has a traceback:\n" + log[log.index("Traceback") :][:3000]
+
+
+def _lasting(home: str, pet: engine.Pet) -> list[str]:
+    """Disagreements that stay: a full disk's record is written some seconds after there is room."""
+    deadline = time.monotonic() + SAVED_SECONDS
+    while (wrong := list(disagreements(home, pet))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return wrong
 
 
 def disagreements(home: str, pet: engine.Pet) -> Iterator[str]:

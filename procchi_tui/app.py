@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -406,6 +407,7 @@ def run(
     """Run the session until it is left; its exit status. `record` is where a cast of it goes."""
     recording = Recording(record, *os.get_terminal_size()) if record else None
     app = ProcchiApp(config=config, troubles=troubles, recording=recording)
+    gc.freeze()  # or each full collection looks through all modules too, for 50 ms now and then
     app.run()
     if recording is not None:
         recording.close()

@@ -106,7 +106,7 @@ def session() -> None:
     """In the child: the session, which reports on itself when it is asked to by a signal."""
     import signal
 
-    from procchi_tui.app import ProcchiApp
+    from procchi_tui.app import ProcchiApp, run
     from procchi_tui.config import Config
 
     imported = time.monotonic()
@@ -126,7 +126,7 @@ def session() -> None:
     count("made", "_display")
     report.write(json.dumps({"imported": imported}) + "\n")
     signal.signal(signal.SIGUSR1, lambda *_: report.write(json.dumps(counted) + "\n"))
-    ProcchiApp(config=Config(readings=float(os.environ["READINGS"]))).run()
+    run(Config(readings=float(os.environ["READINGS"])))
 
 
 def measure_session(number: int, readings: float, seconds: float) -> None:

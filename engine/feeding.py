@@ -14,10 +14,11 @@ import socket
 import struct
 import termios
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
 
 from engine import users
-from engine.cgroups import Group
+from engine.forkserver import ForkServer
 from engine.handover import (
     CAPABILITIES,
     ENVIRONMENT,
@@ -54,30 +55,45 @@ EXPENDABLE = 300
 
 
 @dataclass(slots=True)
-class Table:
-    """Everything the steps of a meal work on."""
+class Order:
+    """What is to be eaten, and how. It reaches the clone as JSON."""
 
     pid: int
-    """The pet's PID 1, held by `pidfd`."""
-    pidfd: int
-    group: Group
-    idmap: IdMap
+    """The pet's PID 1, as the nest counts pids."""
     network: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    stdio: tuple[int, int, int] | None
-    """Descriptors for the command's first three; None for a terminal made in the pet."""
-    terminal: socket.socket | None = None
-    """Where the terminal's other end is sent to."""
+    terminal: bool = False
+    """Whether it eats at a terminal made in the pet."""
     window: tuple[int, int] = (0, 0)
     """Rows and columns of that terminal: a command may ask before the caller could set them."""
     working_directory: str = ""
     user: str = ""
     """Who executes the command, as users.find takes it; empty for the pet's root."""
     rlimits: Mapping[str, int] = field(default_factory=dict)
+    born_inside: bool = False
+    """Whether its first process is born into the pet's pid namespace."""
 
-    own_pids: int | None = None
-    """The nest's own pid namespace, where it may lend its children another and come home."""
+
+@dataclass(slots=True)
+class Table:
+    """Everything the steps of a meal work on."""
+
+    order: Order
+    pidfd: int
+    """Of the pet's PID 1."""
+    doors: Mapping[str, int]
+    """Into the pet's group, as Group.doors gives them."""
+    stdio: tuple[int, ...]
+    """Descriptors for the command's first three; for a terminal, the socket where its other end
+    is sent to."""
+    idmap: IdMap
+    forks: ForkServer | None = None
+    """Who clones; None in the clone."""
+    birthplace: int | None = None
+    """As Group.birthplace gives it."""
+    tell: int = -1
+    """The clone's end of the pipe through which it tells what it did."""
     root: int = -1
     joiner: Child = NOBODY
     lives_at: str = ENVIRONMENT["HOME"]
@@ -95,16 +111,15 @@ STEPS: list[Step[Table]] = []
     "lends it the pet's pid namespace to be born in.",
 )  # fmt: skip
 def clone_joiner(table: Table) -> None:
-    if table.own_pids is None:
-        table.joiner = Child(*clone3(CLONE(0), table.group.birthplace()))
-        return
-    setns(table.pidfd, CLONE.NEWPID)
-    try:
-        table.joiner = Child(*clone3(CLONE(0), table.group.birthplace()))
-    finally:
-        if table.joiner.pid != 0:
-            # Home again: what the nest clones next is no business of the pet's.
-            setns(table.own_pids, CLONE.NEWPID)
+    assert table.forks
+    table.joiner = table.forks.clone(
+        CLONE(0),
+        "eat",
+        {"order": asdict(table.order), "doors": list(table.doors)},
+        [table.tell, table.pidfd, *table.doors.values(), *table.stdio],
+        cgroup=table.birthplace,
+        pids=table.pidfd if table.order.born_inside else None,
+    )
 
 
 @step(
@@ -112,7 +127,7 @@ def clone_joiner(table: Table) -> None:
     "Joining namespaces changes no group: without this the command would eat outside the limits.",
 )  # fmt: skip
 def join_group(table: Table) -> None:
-    for path, door in table.group.doors().items():
+    for path, door in table.doors.items():
         call("write", os.write, door, b"0", args=f'"{path}", "0"')
 
 
@@ -141,15 +156,15 @@ def change_keyring(table: Table) -> None:
 def join_namespaces(table: Table) -> None:
     # A way to the pet's root that its own mounts cannot redirect, taken while /proc is the host's.
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    way = f"/proc/{table.pid}/root"
+    way = f"/proc/{table.order.pid}/root"
     table.root = call("open", os.open, way, flags, args=f'"{way}", O_PATH|O_DIRECTORY|O_CLOEXEC')
     # From here on we share a pid namespace with the pet: keep its processes from reaching into
     # ours through ptrace or /proc, as into runc's once (CVE-2016-9962, CVE-2019-5736).
     prctl(PR.SET_DUMPABLE, 0)
     kinds = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWCGROUP
-    if table.own_pids is None:
+    if not table.order.born_inside:
         kinds |= CLONE.NEWPID
-    if table.network == "none":
+    if table.order.network == "none":
         kinds |= CLONE.NEWNET
     setns(table.pidfd, kinds)
 
@@ -170,8 +185,8 @@ def take_root(table: Table) -> None:
 )  # fmt: skip
 def clone_eater(table: Table) -> None:
     assert table.reporter
-    if table.own_pids is not None:
-        return  # born there
+    if table.order.born_inside:
+        return
     pid, _ = clone3(CLONE.PARENT)
     if pid:
         table.reporter.child(pid)
@@ -184,15 +199,16 @@ def clone_eater(table: Table) -> None:
 )  # fmt: skip
 def start_session(table: Table) -> None:
     assert table.reporter
-    if table.stdio:
-        settle(table.stdio, {table.reporter.pipe}, table.rlimits)
+    order, kept = table.order, {table.reporter.pipe}
+    if not order.terminal:
+        settle(table.stdio, kept, order.rlimits)
         return
-    assert table.terminal
     ours, theirs = _open_terminal()
-    size = struct.pack("4H", *table.window, 0, 0)
+    size = struct.pack("4H", *order.window, 0, 0)
     call("ioctl", fcntl.ioctl, ours, termios.TIOCSWINSZ, size, args=f"{ours}, TIOCSWINSZ")
-    socket.send_fds(table.terminal, [b"t"], [ours])
-    settle((theirs, theirs, theirs), {table.reporter.pipe}, table.rlimits)
+    with socket.socket(fileno=table.stdio[0]) as other:
+        socket.send_fds(other, [b"t"], [ours])
+    settle((theirs, theirs, theirs), kept, order.rlimits)
     call("ioctl", fcntl.ioctl, 0, termios.TIOCSCTTY, 0, args="0, TIOCSCTTY")
 
 
@@ -212,7 +228,7 @@ def _open_terminal() -> tuple[int, int]:
     "The pet's own unless another one was asked for; it must be there.",
 )  # fmt: skip
 def enter_directory(table: Table) -> None:
-    enter(table.working_directory, make=False)
+    enter(table.order.working_directory, make=False)
 
 
 @step(
@@ -230,10 +246,10 @@ def drop_privileges(table: Table) -> None:
     "The pet's own unless another one was asked for: no meal is root where the pet is not.",
 )  # fmt: skip
 def become_user(table: Table) -> None:
-    if not table.user:
+    if not table.order.user:
         return
-    user = users.find(table.user, table.idmap)
-    if table.terminal:  # it belongs to who works at it
+    user = users.find(table.order.user, table.idmap)
+    if table.order.terminal:  # it belongs to who works at it
         call("fchown", os.fchown, 0, user.uid, -1)
     users.become(user, table.idmap)
     table.lives_at = user.home
@@ -253,28 +269,25 @@ def filter_calls(_: Table) -> None:
 )  # fmt: skip
 def execute(table: Table) -> None:
     assert table.reporter
-    environment = {**ENVIRONMENT, "HOME": table.lives_at, **table.environment}
-    execvpe(table.command, environment, table.reporter, STEPS[-1].why)
+    environment = {**ENVIRONMENT, "HOME": table.lives_at, **table.order.environment}
+    execvpe(table.order.command, environment, table.reporter, STEPS[-1].why)
 
 
-def feed(table: Table, report: int) -> None:
-    """Run the steps. Returns in the nest; the rest is told through the pipe `report`.
+def feed(table: Table) -> None:
+    """Run the nest's step; the rest is told through the pipe `table.tell`.
 
-    The nest has one child to wait for, `table.joiner`, and where that one cannot be born into
-    the pet's pid namespace a second one, which the pipe names. Raises StepFailed where even the
-    clone is refused.
+    The nest has one child to wait for, `table.joiner`, and where that one is not born into the
+    pet's pid namespace a second one, which the pipe names. Raises StepFailed.
     """
-    (first, *others) = STEPS
-    table.reports.append(first.run(table))
-    if table.joiner.pid == 0:
-        table.reporter = Reporter(report)
-        # At once: frozen on its way into a pet that falls asleep, it would hold the nest's own
-        # socket and lock, and no other nest could take a dead one's place.
-        close_all_but(_needed(table, report))
-        run_to_execve(others, table, table.reporter)
+    table.reports.append(STEPS[0].run(table))
 
 
-def _needed(table: Table, report: int) -> set[int]:
-    """The descriptors that the steps of a meal work with."""
-    ends = {table.terminal.fileno()} if table.terminal else set()
-    return {report, table.pidfd, *ends, *(table.stdio or ()), *table.group.doors().values()}
+def eat(idmap: IdMap, words: Mapping[str, Any], descriptors: Sequence[int]) -> NoReturn:
+    """The meal's side, until it executes the command: what a ForkServer's clone does."""
+    report, pidfd, *others = descriptors
+    doors = dict(zip(words["doors"], others, strict=False))
+    stdio = tuple(others[len(doors) :])
+    table = Table(Order(**words["order"]), pidfd, doors, stdio, idmap)
+    table.reporter = Reporter(report)
+    close_all_but(descriptors)
+    run_to_execve(STEPS[1:], table, table.reporter)

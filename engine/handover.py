@@ -91,9 +91,7 @@ def leave_keys_behind() -> None:
             raise
 
 
-def settle(
-    stdio: tuple[int, int, int], kept: set[int], rlimits: Mapping[str, int] | None = None
-) -> None:
+def settle(stdio: Sequence[int], kept: set[int], rlimits: Mapping[str, int] | None = None) -> None:
     """Start a session with `stdio`, and no other descriptor but those `kept` until execve.
 
     Python's own settings are undone: an ignored signal stays ignored over execve, and the nest's

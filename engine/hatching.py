@@ -17,12 +17,13 @@ import signal
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from engine import users
 from engine.cgroups import Cgroups, Group
+from engine.forkserver import ForkServer
 from engine.handover import (
     CAPABILITIES,
     ENVIRONMENT,
@@ -49,7 +50,6 @@ from engine.syswrap import (
     call,
     capset,
     chroot,
-    clone3,
     close_all_but,
     mount,
     mount_setattr,
@@ -111,6 +111,8 @@ class House:
     idmap: IdMap
     cgroups: Cgroups
     network: str
+    forks: ForkServer | None = None
+    """Who clones; None in the clone."""
     plan: Plan | None = None
     """None while nobody knows who will live in it."""
     group: Group | None = None
@@ -123,6 +125,8 @@ class House:
     """The home directory of who executes the command."""
     told: int = -1
     """The nest's end of the pipe through which the pet's side tells what it did."""
+    tell: int = -1
+    """The pet's end of it, until the pet has it."""
     reports: list[StepReport] = field(default_factory=list)
     """What the nest's own steps did."""
 
@@ -172,9 +176,11 @@ def clone(house: House) -> None:
     if house.network == "none":
         flags |= CLONE.NEWNET
     house.gate = Gate()
-    house.child = Child(*clone3(flags, house.group.birthplace() if house.group else None))
-    if house.child.pid:
-        house.gate.stay_outside()
+    ends = [house.gate.wait_end, house.tell]
+    cgroup = house.group.birthplace() if house.group else None
+    assert house.forks
+    house.child = house.forks.clone(flags, "live", {"network": house.network}, ends, cgroup)
+    house.gate.stay_outside()
 
 
 @step(
@@ -475,15 +481,14 @@ def lay(house: House) -> None:
     On cgroup v2 a process is born into its group, so there the house must be furnished before.
     Raises StepFailed.
     """
-    house.told, tell = os.pipe2(os.O_CLOEXEC)
+    house.told, house.tell = os.pipe2(os.O_CLOEXEC)
     try:
         for one in STEPS:
             if one.side == "nest" and one.ahead:
                 house.reports.append(one.run(house))
-                if house.child is not None and house.child.pid == 0:
-                    live(house, tell)
     finally:
-        os.close(tell)
+        os.close(house.tell)
+        house.tell = -1
 
 
 def furnish(house: House, plan: Plan, group: Group) -> None:
@@ -530,13 +535,14 @@ def move_in(house: House, born: Callable[[Child], None]) -> None:
     house.gate = None
 
 
-def live(house: House, report: int) -> NoReturn:
-    """The pet's side, until it executes its command."""
-    assert house.gate
-    house.reporter = Reporter(report)
-    close_all_but(
-        {report, *house.gate.fds}
-    )  # or a client of the nest's would never seem to hang up
+def live(
+    idmap: IdMap, cgroups: Cgroups, words: Mapping[str, Any], descriptors: Sequence[int]
+) -> NoReturn:
+    """The pet's side, until it executes its command: what a ForkServer's clone does."""
+    wait_end, report = descriptors
+    house = House(idmap, cgroups, words["network"])
+    house.gate, house.reporter = Gate(wait_end), Reporter(report)
+    close_all_but({wait_end, report})
     run_to_execve(_as_told(house), house, house.reporter)
 
 

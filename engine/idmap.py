@@ -43,8 +43,10 @@ class Child(NamedTuple):
 class Gate:
     """Holds a child back until its parent lets it on with a word, or ends it by having none."""
 
-    def __init__(self) -> None:
-        self._wait_end, self._go_end = os.pipe2(os.O_CLOEXEC)
+    def __init__(self, wait_end: int = -1) -> None:
+        """A new one; or, in a child that was given only that, the end at which it waits."""
+        ends = (wait_end, -1) if wait_end != -1 else os.pipe2(os.O_CLOEXEC)
+        self._wait_end, self._go_end = ends
         self._heard = b""
 
     def wait(self) -> bytes:
@@ -58,6 +60,11 @@ class Gate:
             self._heard += more
         word, _, self._heard = self._heard.partition(b"\n")
         return word
+
+    @property
+    def wait_end(self) -> int:
+        """Where the child waits, to be handed to it."""
+        return self._wait_end
 
     def stay_outside(self) -> None:
         """In the parent, after the clone: a child that is dead shall not be waited for."""

@@ -54,6 +54,19 @@ def nest_pid() -> int:
     return int(engine.nest_status()["pid"])
 
 
+def children_of(pid: int) -> list[int]:
+    """Its children."""
+    return list(map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def fork_server() -> int:
+    """The pid of the process that clones for the running nest: its one child with its users."""
+    nest = nest_pid()
+    users = os.readlink(f"/proc/{nest}/ns/user")
+    [found] = [pid for pid in children_of(nest) if os.readlink(f"/proc/{pid}/ns/user") == users]
+    return found
+
+
 def kill_nest() -> None:
     """SIGKILL to the nest, and wait until it is gone."""
     pid = nest_pid()

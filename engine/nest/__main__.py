@@ -17,7 +17,10 @@ from collections.abc import Callable
 from functools import partial
 
 from engine import cgroups, idmap
+from engine.feeding import eat
+from engine.forkserver import ForkServer
 from engine.handover import leave_keys_behind
+from engine.hatching import live
 from engine.nest.homecoming import come_home
 from engine.nest.keeper import Keeper
 from engine.nest.loop import Loop
@@ -79,8 +82,10 @@ def serve(places: Places, ready: int, why: str) -> None:
     observatory = Observatory(loop)
     found = cgroups.detect(places.group)
     found.why = "; ".join(filter(None, (found.why, why)))
+    ids = idmap.for_this_user()
+    forks = ForkServer({"live": partial(live, ids, found), "eat": partial(eat, ids)})
     # Nobody can listen before they are all at home.
-    keeper = Keeper(loop, places, found, idmap.for_this_user(), observatory.keep, complain)
+    keeper = Keeper(loop, places, found, ids, forks, observatory.keep, complain)
     observatory.keeper = keeper
     come_home(keeper)
     keeper.tell = observatory.tell
@@ -105,6 +110,7 @@ def serve(places: Places, ready: int, why: str) -> None:
     os.write(ready, b"ready")
     os.close(ready)
     loop.run()
+    forks.close()
     if inode(sock) == mine:
         os.unlink(sock)
 

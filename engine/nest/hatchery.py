@@ -94,7 +94,11 @@ class Hatchery:
             return house
         if house is not None:
             hatching.abandon(house)
-        return hatching.House(self.keeper.idmap, self.keeper.cgroups, network)
+        return self._new_house(network)
+
+    def _new_house(self, network: str) -> hatching.House:
+        keeper = self.keeper
+        return hatching.House(keeper.idmap, keeper.cgroups, network, keeper.forks)
 
     def lay_ahead_when_idle(self) -> None:
         """Lay the next pet's house, once nothing has been hatched for a moment."""
@@ -111,7 +115,7 @@ class Hatchery:
         keeper = self.keeper
         if self._laid is not None or keeper.cgroups.kind == "v2" or not keeper.pets:
             return
-        house = hatching.House(keeper.idmap, keeper.cgroups, "none")
+        house = self._new_house("none")
         try:
             hatching.lay(house)
             self._laid = house

@@ -24,6 +24,7 @@ from engine.errors import (
     NotAwake,
     ProcchiError,
 )
+from engine.forkserver import ForkServer
 from engine.idmap import IdMap
 from engine.images.store import Store
 from engine.model import (
@@ -68,10 +69,12 @@ class Keeper:
         places: Places,
         cgroups: Cgroups,
         idmap: IdMap,
+        forks: ForkServer,
         tell: Callable[[Event], None],
         complain: Callable[[str], None],
     ) -> None:
         self.loop, self.places, self.cgroups, self.idmap = loop, places, cgroups, idmap
+        self.forks = forks
         self.tell, self.complain = tell, complain
         self.notices = Notices(loop, complain)
         self.minder = Minder(loop, self.notices, complain)
@@ -84,9 +87,8 @@ class Keeper:
         self.when_empty: Callable[[], None] = lambda: None
         """Called when the last pet is gone."""
         self.boot = boot_id()
-        self.own_pids = None
-        if os.geteuid() == 0:
-            self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self.lends_pids = os.geteuid() == 0
+        """Whether meals may be born into a pet's pid namespace: setns(2) asks for CAP_SYS_ADMIN."""
         for directory in (places.pets, places.trash):
             os.makedirs(directory, mode=0o700, exist_ok=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -42,24 +41,28 @@ def feed(
     environment = {"HOSTNAME": record.hostname} | record.environment
     environment |= variables_of(wish.get("environment") or {})
     user, place = wish.get("user"), wish.get("working_directory")
-    ends = socket.socket(fileno=os.dup(descriptors[0])) if wish.get("terminal") else None
-    table = feeding.Table(
+    order = feeding.Order(
         pid=record.pid,
-        pidfd=dweller.pidfd,
-        group=dweller.group,
-        idmap=keeper.idmap,
         network=record.network,
         command=command,
         environment=environment,
-        stdio=None if ends else (descriptors[0], descriptors[1], descriptors[2]),
-        terminal=ends,
+        terminal=bool(wish.get("terminal")),
         window=window_of(wish.get("window")),
         working_directory=record.working_directory
         if place is None
         else text_of(place, "working directory"),
         user=record.user if user is None else text_of(user, "user"),
         rlimits=dweller.cgroups.rlimits(record.limits),
-        own_pids=keeper.own_pids,
+        born_inside=keeper.lends_pids,
+    )
+    table = feeding.Table(
+        order,
+        pidfd=dweller.pidfd,
+        doors=dweller.group.doors(),
+        stdio=tuple(descriptors),
+        idmap=keeper.idmap,
+        forks=keeper.forks,
+        birthplace=dweller.group.birthplace(),
     )
     return Feeding(keeper, dweller, table, answer, refuse)
 
@@ -89,17 +92,15 @@ class Feeding:
         """Called after the last word."""
         keeper.read(dweller)
         self.oom_kills = dweller.record.oom_kills
-        told, tell = os.pipe2(os.O_CLOEXEC)
+        told, table.tell = os.pipe2(os.O_CLOEXEC)
         try:
-            feeding.feed(table, tell)
+            feeding.feed(table)
         except StepFailed as error:
             os.close(told)
             raise ProcchiError(f"{dweller.record.name} could not be fed: {error}") from error
         finally:
-            os.close(tell)
-            if table.terminal:
-                table.terminal.close()
-        if table.own_pids is not None:
+            os.close(table.tell)
+        if table.order.born_inside:
             self._wait_for(*table.joiner)
         else:
             os.close(table.joiner.pidfd)
@@ -147,7 +148,7 @@ class Feeding:
 
     def _begun(self) -> None:
         """It counts from here on: write it down, and tell everybody."""
-        record, command = self.dweller.record, list(self.table.command)
+        record, command = self.dweller.record, list(self.table.order.command)
         record.meals += 1
         self.number = record.meals
         self.dweller.eating.add(self.number)
@@ -179,7 +180,7 @@ class Feeding:
         if self.reports.failure:
             name = self.dweller.record.name
             what = f"{name} could not eat that"
-            self.refuse(refusal(what, self.table.command, *self.reports.failure))
+            self.refuse(refusal(what, self.table.order.command, *self.reports.failure))
             return
         self.dweller.eating.discard(self.number)
         code = exit_code(self.status)
@@ -189,7 +190,7 @@ class Feeding:
         oom = self.dweller.record.oom_kills > self.oom_kills
         detail = {"exit_code": code, "duration": took, "oom_killed": oom}
         self.answer(detail)
-        eaten = {"command": list(self.table.command), "meal": self.number}
+        eaten = {"command": list(self.table.order.command), "meal": self.number}
         self.keeper.tell_of("meal-over", self.dweller, **eaten, **detail)
         self._write_down(lambda to: meals.end(to, self.number, code, took, oom))
         self.over()

@@ -39,7 +39,7 @@ from engine.syswrap.constants import (
     TIOCSPTLCK,
 )
 from engine.syswrap.process import start_time, take_hold
-from engine.syswrap.record import Call, SyscallError, call, recording
+from engine.syswrap.record import Call, SyscallError, call, recording, write_down
 
 __all__ = [
     "CAP",
@@ -81,5 +81,6 @@ __all__ = [
     "take_hold",
     "umount2",
     "unshare",
+    "write_down",
     "write_file",
 ]

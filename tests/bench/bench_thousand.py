@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import engine
-from tests.conftest import leftovers, nest_pid
+from tests.conftest import fork_server, leftovers, nest_pid
 
 IN_FLIGHT = 6
 OTHERS = 100
@@ -58,15 +58,17 @@ def each(count: int, work: Callable[[str], object]) -> float:
 def ours(count: int, seconds: float) -> None:
     engine.pull("home")
     engine.hatch("first")  # the nest has started, and has its memory
-    nest = nest_pid()
+    nest, forks = nest_pid(), fork_server()
     print(f"{count} pets on `{' '.join(COMMAND)}`, {IN_FLIGHT} requests in flight")
     row("nest before, resident", f"{resident(nest) / 1e6:.1f} MB")
     engine.release("first")
-    with busy(nest) as used:
+    with busy(nest) as used, busy(forks) as used_by_forks:
         took = each(count, lambda name: engine.hatch(name, command=COMMAND))
     row("hatched", f"{count / took:.0f} a second", "200 or more wanted")
     row("the nest's own CPU for each", f"{used() / count * 1e3:.2f} ms")
+    row("its fork server's CPU for each", f"{used_by_forks() / count * 1e3:.2f} ms")
     row("nest, resident", f"{resident(nest) / 1e6:.1f} MB", "under 60 wanted")
+    row("fork server, resident", f"{resident(forks) / 1e6:.1f} MB", "of which most is the nest's")
     row("nest, descriptors", str(len(os.listdir(f"/proc/{nest}/fd"))))
     time.sleep(3)  # let the machine settle
     switched = switches(nest)

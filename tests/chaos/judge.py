@@ -14,7 +14,7 @@ import engine
 from engine.group_files import own_groups
 from engine.limits import cpu_quota
 from engine.places import Places
-from tests.conftest import eventually, leftovers, nest_pid
+from tests.conftest import children_of, eventually, fork_server, leftovers, nest_pid
 
 SAVED_SECONDS = 10
 """How long a nest may take to write down what a full disk refused."""
@@ -181,7 +181,8 @@ def left(home: str) -> Iterator[str]:
     for pet in engine.pets():
         engine.release(pet.name)
     nest = nest_pid()
-    eventually(lambda: not _children(nest), "the nest's children have ended")
+    forks = fork_server()
+    eventually(lambda: children_of(nest) == [forks], "the nest's children have ended")
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{nest}/status").read_text().splitlines()
     )
@@ -195,10 +196,6 @@ def left(home: str) -> Iterator[str]:
     if len(descriptors) > len(fresh):
         yield f"descriptors in the nest: {descriptors}, of which a new one has {fresh}"
     engine.stop_nest()
-
-
-def _children(pid: int) -> str:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
 
 
 def _descriptors(pid: int) -> list[str]:

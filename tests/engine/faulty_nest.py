@@ -24,8 +24,6 @@ def main() -> int:
     def fail(house: House) -> None:
         if when == "after":
             step.execute(house)
-        if house.child is not None and house.child.pid == 0 and step.side == "nest":
-            return  # the clone's other side: the failure is the nest's alone
         if whose and house.its.name not in whose:
             return
         raise OSError(errno.EIO, os.strerror(errno.EIO), "injected")

@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from engine.hatching import STEPS
-from tests.conftest import eventually, leftovers, nest_pid, said
+from tests.conftest import children_of, eventually, fork_server, leftovers, nest_pid, said
 
 FAULTS = [(step.name, when) for step in STEPS for when in ("before", "after")]
 
@@ -54,8 +54,7 @@ def test_a_house_that_was_laid_ahead_fails_as_cleanly(home: pathlib.Path, step: 
 def test_a_waiting_house_whose_process_is_gone_is_not_used(home: pathlib.Path) -> None:
     engine.hatch("first")
     time.sleep(0.2)
-    children = pathlib.Path(f"/proc/{nest_pid()}/task/{nest_pid()}/children").read_text().split()
-    (waiting,) = set(map(int, children)) - {engine.look("first").pid}
+    (waiting,) = set(children_of(nest_pid())) - {fork_server(), engine.look("first").pid}
     os.kill(waiting, signal.SIGKILL)
     state = pathlib.Path(f"/proc/{waiting}/stat")
     eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", "it is dead")

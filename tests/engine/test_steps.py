@@ -11,7 +11,7 @@ import time
 
 import engine
 from engine.hatching import STEPS
-from tests.conftest import eventually, nest_pid
+from tests.conftest import eventually, fork_server, nest_pid
 
 PROCCHI = [sys.executable, "-c", "from procchi_tui.main import main; main()"]
 
@@ -19,9 +19,9 @@ NEST = [
     r"mkdir.*/upper",
     r"mkdir.*moka",
     r"write\(.*\"52428800\"",
-    r"clone3\(.*CLONE_NEWUSER",
     r"write\(.*0 1900000000 65536",
 ]
+FORK_SERVER = [r"clone3\(.*CLONE_NEWUSER.*CLONE_PARENT|clone3\(.*CLONE_PARENT.*CLONE_NEWUSER"]
 PET = [
     r"mount\(.*MS_REC\|MS_PRIVATE",
     r"SIOCSIFFLAGS",
@@ -51,7 +51,7 @@ Private mounts and the loopback come early: they are the same for every pet.
 """
 
 JOINED = {
-    ("v2", r"clone3\(.*CLONE_NEWUSER"): r"clone3\(.*CLONE_NEWUSER.*CLONE_INTO_CGROUP",
+    ("v2", FORK_SERVER[0]): r"clone3\(.*CLONE_NEWUSER.*CLONE_INTO_CGROUP",
     ("v2", r"write\(.*\"0\""): r"read\(",
 }
 """On cgroup v2 nobody joins: the pet is born in its group."""
@@ -64,12 +64,13 @@ def test_strace_sees_the_steps_in_the_designs_order(
     engine.start_nest()
     trace = tmp_path / "trace"
     strace = subprocess.Popen(
-        ["strace", "-f", "-s", "200", "-o", str(trace), "-p", str(nest_pid())],
+        ["strace", "-f", "-s", "200", "-o", str(trace), "-p", f"{nest_pid()},{fork_server()}"],
         stderr=subprocess.PIPE,
         text=True,
     )
     assert strace.stderr is not None
-    strace.stderr.readline()  # "attached"
+    for _ in range(2):
+        assert "attached" in strace.stderr.readline()
     try:
         engine.hatch("moka")
         eventually(lambda: "execve(" in trace.read_text(), "the trace is written")
@@ -78,12 +79,13 @@ def test_strace_sees_the_steps_in_the_designs_order(
         strace.terminate()
         strace.communicate()
     told = [line.split(maxsplit=1) for line in trace.read_text().splitlines()]
-    nest, pet = (
+    nest, forks, pet = (
         [line for pid, line in told if int(pid) == wanted]
-        for wanted in (nest_pid(), engine.look("moka").pid)
+        for wanted in (nest_pid(), fork_server(), engine.look("moka").pid)
     )
     kind = engine.nest_status()["cgroup"]["kind"]
-    for order, lines in ((NEST, iter(nest)), (PET, iter(pet))):
+    for order, whose in ((NEST, nest), (FORK_SERVER, forks), (PET, pet)):
+        lines = iter(whose)
         for pattern in (JOINED.get((kind, pattern), pattern) for pattern in order):
             assert any(re.search(pattern, line) for line in lines), f"{pattern}: out of order"
 

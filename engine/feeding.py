@@ -14,7 +14,7 @@ import socket
 import struct
 import termios
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from engine import users
@@ -74,6 +74,10 @@ class Order:
     born_inside: bool = False
     """Whether its first process is born into the pet's pid namespace."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Every field by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(slots=True)
 class Table:
@@ -115,7 +119,7 @@ def clone_joiner(table: Table) -> None:
     table.joiner = table.forks.clone(
         CLONE(0),
         "eat",
-        {"order": asdict(table.order), "doors": list(table.doors)},
+        {"order": table.order.to_json(), "doors": list(table.doors)},
         [table.tell, table.pidfd, *table.doors.values(), *table.stdio],
         cgroup=table.birthplace,
         pids=table.pidfd if table.order.born_inside else None,

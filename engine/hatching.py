@@ -18,7 +18,7 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from engine import users
@@ -95,7 +95,8 @@ class Plan:
 
     def to_line(self) -> bytes:
         """The plan as one line."""
-        return json.dumps(asdict(self) | {"limits": self.limits.to_json()}).encode()
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(fields | {"limits": self.limits.to_json()}).encode()
 
     @classmethod
     def from_line(cls, line: bytes) -> Plan:

@@ -18,6 +18,8 @@ from procchi_tui.messages import MealOutput, MealOver
 from procchi_tui.nest_engine import Engine, OpenMeal
 
 READ_SIZE = 1 << 15
+FULL_PIPE_READS = 2
+"""A pipe holds 64 KiB, pipe(7)."""
 PAUSE_SECONDS = 0.05
 """Between two reads: a pet that talks without end waits on its full pipe, not the screen."""
 
@@ -94,7 +96,9 @@ class RunningMeal:
         while open_:
             ready, _, _ = select.select([reading, meal.fileno()], [], [])
             over = meal.fileno() in ready
-            while select.select([reading], [], [], 0)[0]:
+            for _ in range(FULL_PIPE_READS if over else 1):
+                if not select.select([reading], [], [], 0)[0]:
+                    break
                 chunk = os.read(reading, READ_SIZE)
                 if not chunk:
                     open_ = False

@@ -209,6 +209,22 @@ def test_eating_too_much_is_seen(nest: None, terminal: Terminal) -> None:
     terminal.until("OOM killer struck")
 
 
+def test_a_meal_is_over_though_it_left_somebody_behind_who_talks(
+    nest: None, terminal: Terminal
+) -> None:
+    engine.hatch("moka")
+    terminal.run(session())
+    terminal.until("▸ moka")
+    terminal.press("f")
+    terminal.until("feed moka ›")
+    terminal.type("yes &")
+    terminal.press("Enter")
+    terminal.until("moka has eaten")
+    terminal.type("echo again; exit 7")
+    terminal.press("Enter")
+    terminal.until("Exit status 7")
+
+
 def test_the_face_killed_changes_nothing(nest: None, terminal: Terminal) -> None:
     pid = engine.hatch("moka").pid
     assert pid is not None

@@ -29,9 +29,16 @@ def announce(engine: Engine, readings: float, *, out: Say | None = None) -> None
     say = out if out is not None else _print if sys.stdout.isatty() else _log
     say("Procchi, as plain words. Ctrl-C ends them; `procchi --help` lists what can be done.")
     lost = ""
+
+    def found() -> None:
+        nonlocal lost
+        if lost:
+            say("The nest is there again.")
+            lost = ""
+
     while True:
         try:
-            _follow(engine, readings, say, again=bool(lost))
+            _follow(engine, readings, say, found)
             reason = "it stopped"
         except (ProcchiError, OSError) as error:
             if isinstance(error, BrokenPipeError):
@@ -43,15 +50,14 @@ def announce(engine: Engine, readings: float, *, out: Say | None = None) -> None
         time.sleep(RETRY_SECONDS)
 
 
-def _follow(engine: Engine, readings: float, say: Say, *, again: bool) -> None:
+def _follow(engine: Engine, readings: float, say: Say, found: Callable[[], None]) -> None:
     with engine.watch(readings=readings) as watch:
         first = True
         for item in watch:
             if isinstance(item, Event):
                 say(f"{item.pet} {sentence(item)}")
             elif first:
-                if again:
-                    say("The nest is there again.")
+                found()
                 for line in _introduction(item, engine.nest_status()):
                     say(line)
                 first = False

@@ -289,6 +289,27 @@ def test_plain_words_tell_how_things_stand_and_what_happens() -> None:
     ]
 
 
+def test_plain_words_tell_each_time_that_the_nest_is_lost_and_found() -> None:
+    nest = FixedNest([pet("moka")])
+    lost = "No word from the nest: it stopped. Trying again; the pets live on."
+    again = ["The nest is there again.", "1 pet in the nest."]
+    said = Said(3 + 2 * 4)
+
+    def happen() -> None:
+        for number in (1, 2):
+            while len(nest.watches) < number:
+                time.sleep(0.01)
+            nest.watches[-1].close()
+
+    thread = Thread(target=happen)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        announce(nest, 1.0, out=said)
+    thread.join()
+    told = [line for line in said if not line.startswith("moka: ")]
+    assert told[2:] == 2 * [lost, *again]
+
+
 def test_plain_words_need_no_textual() -> None:
     program = "import sys, procchi_tui.announcer; print('textual' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -184,17 +184,15 @@ class ProcchiApp(ComfortableApp):
         session = self.session
         first = news.fresh and not session.nursery.at
         moved = session.nursery.take(news)
+        if news.fresh:  # what was released while nobody heard of it may be another's name by now
+            session.carer.released &= session.nursery.pets.keys()
         if first and not session.nursery.pets and not self.remembered.get("tour"):
             self._begin_tour()
         session.diary.extend(news.events)
         for event in news.events:
             self._notice(event)
         self._sound_alarms()
-        told = [*self._untold, *((event.kind, event.pet) for event in news.events)]
-        pets = session.nursery.pets
-        self._untold = [(kind, name) for kind, name in told if kind == HATCHED and name not in pets]
-        for kind, name in told:
-            self.notice(kind, name)
+        self._lead_the_tour([(event.kind, event.pet) for event in news.events])
         counts = session.nursery.count()
         if self._lost or counts != session.facts.counts:
             self._lost = ""
@@ -275,6 +273,15 @@ class ProcchiApp(ComfortableApp):
                 self.remembered.note("tour", "done")
                 self.set_timer(TOUR_LINGERS_SECONDS, partial(self._leave_tour, tour))
             self._show_session()
+
+    def _lead_the_tour(self, happened: list[tuple[str, str]]) -> None:
+        if self.session.tour is None:
+            self._untold.clear()
+            return
+        told, pets = self._untold + happened, self.session.nursery.pets
+        self._untold = [(kind, name) for kind, name in told if kind == HATCHED and name not in pets]
+        for kind, name in told:
+            self.notice(kind, name)
 
     def _leave_tour(self, tour: Tour) -> None:
         if self.session.tour is tour:
@@ -388,8 +395,9 @@ class ProcchiApp(ComfortableApp):
                 yield command
         tour = ACTIONS["session.tour"]
         yield SystemCommand(tour.description, tour.tooltip, self.action_tour)
-        for active in screen.active_bindings.values():
-            action = ACTIONS.get(active.binding.id or "")
+        by_id = {active.binding.id or "": active for active in screen.active_bindings.values()}
+        for id_, active in by_id.items():  # an action with two keys is one command
+            action = ACTIONS.get(id_)
             groups = (CARE, FIND, SHOP, VIEWING)
             if action is not None and action.group in groups and active.enabled:
                 yield SystemCommand(

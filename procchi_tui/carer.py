@@ -137,7 +137,7 @@ class Carer:
             )
         finally:
             del self._pulls[number]
-            post(self._target, PullOver(number, egg))
+            post(self._target, PullOver(number))
         return egg
 
     def cancel_pull(self, number: int | None = None) -> None:

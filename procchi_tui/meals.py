@@ -12,7 +12,7 @@ from threading import Lock, Thread
 
 from textual.message_pump import MessagePump
 
-from engine import CommandNotFound, Meal, ProcchiError
+from engine import CommandNotFound, Meal
 from procchi_tui.errands import post, send
 from procchi_tui.messages import MealOutput, MealOver
 from procchi_tui.nest_engine import Engine, OpenMeal
@@ -57,7 +57,7 @@ class RunningMeal:
     def _run(self) -> None:
         try:
             post(self._target, MealOver(self.pet, self._eat()))
-        except (ProcchiError, OSError, ValueError) as error:
+        except Exception as error:  # or the pet would eat for ever
             post(self._target, MealOver(self.pet, None, str(error)))
 
     def _eat(self) -> Meal:

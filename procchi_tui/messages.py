@@ -101,10 +101,9 @@ class PullCancelling(Message):
 
 @dataclass
 class PullOver(Message):
-    """A pull ended: with its egg, or without one when it failed or was cancelled."""
+    """A pull ended, well or not."""
 
     number: int
-    egg: Egg | None
 
 
 @dataclass

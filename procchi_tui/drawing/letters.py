@@ -6,8 +6,6 @@ from functools import cache, lru_cache
 
 import assets
 
-HEIGHT = 3
-"""Lines of a large word."""
 _CELLS = {"..": " ", "#.": "▀", ".#": "▄", "##": "█"}
 
 

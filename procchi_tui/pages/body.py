@@ -31,7 +31,7 @@ class Body(Page):
         yield Block("", "", list(_facts(pet, age(pet.created_at, sight.now))))
         yield Block("diet", "its limits, and what it uses of them", list(_diet(pet, now)))
         if sight.history:
-            yield Block("the last minute", "a sample a second, oldest left", list(_past(sight)))
+            yield Block("lately", "a sample a second, oldest left", list(_past(sight)))
         if seen is not None and seen.facts:
             yield Block(
                 "the kernel's numbers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from engine import Check, ProcchiError
+from engine import Check
 from procchi_tui.errands import send
 from procchi_tui.messages import HostRead
 from procchi_tui.pages.page import Block
@@ -42,7 +42,7 @@ class HostScreen(PanelScreen):
             try:
                 found = found or tuple(engine.doctor())
                 return HostRead(found, engine.nest_status())
-            except (ProcchiError, OSError) as error:
+            except Exception as error:  # or nothing would be read any more
                 return HostRead(found, {}, str(error) or type(error).__name__)
 
         self._reading = True

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, Tab, Tabs
 
-from engine import Pet, ProcchiError
+from engine import Pet
 from procchi_tui.bindings import keys
 from procchi_tui.errands import send
 from procchi_tui.messages import PageRead
@@ -212,7 +212,7 @@ class LookScreen(CareScreen):
         def read() -> PageRead:
             try:
                 return PageRead(page, page.read(engine, pet.name))
-            except (ProcchiError, OSError) as error:
+            except Exception as error:  # or the page would be read no more
                 return PageRead(page, None, str(error) or type(error).__name__)
 
         self._reading.add(page)  # a nest that hangs is asked once

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.css.query import NoMatches
+from textual.events import DescendantFocus
 from textual.widget import Widget
 
 from engine import Pet
@@ -125,6 +126,11 @@ class NestScreen(CareScreen):
     def on_nest_opened(self, message: Nest.Opened) -> None:
         """A double click looks."""
         self.action_look()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """A click on a card leaves the filter's prompt."""
+        if isinstance(event.widget, Nest):
+            self.query_one(FindBar).leave()
 
     def on_feed_panel_left(self, message: FeedPanel.Left) -> None:
         """Back to the cards."""

@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.style import Style
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from engine import EggDetails, Pet, ProcchiError
+from engine import Egg, EggDetails, Pet, ProcchiError
 from procchi_tui.bindings import keys
 from procchi_tui.carer import HatchOrder
 from procchi_tui.drawing import ware as drawn
@@ -22,8 +21,8 @@ from procchi_tui.errands import send
 from procchi_tui.messages import EggRead, EggRemoved, ShelvesRead
 from procchi_tui.nursery import News
 from procchi_tui.screens.care import CareScreen
-from procchi_tui.screens.dialogue import Dialogue
 from procchi_tui.screens.hatch import HatchScreen
+from procchi_tui.screens.question import Question
 from procchi_tui.session import Session
 from procchi_tui.wares import Ware, shelves
 from procchi_tui.widgets.pulls import Pulling
@@ -91,7 +90,6 @@ class ShopScreen(CareScreen):
 
     def on_mount(self) -> None:
         """Ask what there is."""
-        super().on_mount()
         self._read_shelves()
 
     # -- what there is
@@ -160,8 +158,12 @@ class ShopScreen(CareScreen):
         line = drawn.row(ware, self._pets_on(ware), self._pull_of(ware), self._ink)
         return Option(line, id=f"egg-{ware.name}")
 
-    def _fill(self) -> None:
-        """Show the eggs that fit what is being looked for."""
+    def _fill(self, *, typed: bool = False) -> None:
+        """Show the eggs that fit what is being looked for.
+
+        The cursor stays on its egg; where the words have just been `typed`, it goes to the first
+        that begins so.
+        """
         words = self.query_one(SearchPrompt).value
         shelf, options = self.query_one(Shelf), []
         fitting = 0
@@ -175,8 +177,8 @@ class ShopScreen(CareScreen):
         told = count(fitting, "egg") if fitting else "none like that: p pulls by reference"
         self.query_one("#told", Static).update(self._trouble or told)
         names = [option.id for option in options]
-        begins = [name for name in names if name and words and name.startswith(f"egg-{words}")]
-        wanted = begins[0] if begins else f"egg-{self._chosen}"
+        begins = [name for name in names if name and name.startswith(f"egg-{words}")]
+        wanted = begins[0] if typed and words and begins else f"egg-{self._chosen}"
         shelf.highlighted = names.index(wanted) if wanted in names else (1 if fitting else None)
         if not fitting:
             self._chosen = ""
@@ -228,7 +230,7 @@ class ShopScreen(CareScreen):
 
     def on_input_changed(self) -> None:
         """Show what fits."""
-        self._fill()
+        self._fill(typed=True)
 
     def action_found(self) -> None:
         """Back to what was found."""
@@ -311,42 +313,23 @@ class ShopScreen(CareScreen):
             if yes:
                 self.session.carer.remove_egg(ware.name, self)
 
-        self.app.push_screen(RemoveScreen(ware), answered)
+        self.app.push_screen(RemoveScreen(ware.name, ware.egg), answered)
 
     def on_egg_removed(self, message: EggRemoved) -> None:
         """It may still be had."""
         self._read_shelves()
 
 
-class RemoveScreen(Dialogue[bool]):
-    """Yes or no; no is the answer that Enter gives."""
+class RemoveScreen(Question):
+    """Asked before an egg is deleted."""
 
-    AUTO_FOCUS = "#keep"
-    BINDINGS: ClassVar[list[BindingType]] = keys("dialogue.yes", "dialogue.no")
     HELP = "Deleting is what `rmi` does to an image. What other eggs share with it stays."
 
-    def __init__(self, ware: Ware) -> None:
-        super().__init__()
-        self._ware = ware
-
-    def compose(self) -> ComposeResult:
-        """What would happen, and two buttons."""
-        assert self._ware.egg is not None
-        with Vertical(id="dialogue"):
-            yield Label(f"Delete {self._ware.name}?", id="title", markup=False)
-            yield Static(
-                f"{size(self._ware.egg.size)} are freed, as far as no other egg shares them. "
-                f"To have it again, it must be pulled again from {self._ware.egg.source}.",
-                markup=False,
-            )
-            with Horizontal(id="buttons"):
-                yield Button("Keep it (n)", id="keep")
-                yield Button("Delete it (y)", id="delete")
-
-    def action_answer(self, yes: bool) -> None:
-        """Close with the answer."""
-        self.dismiss(yes)
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Close with the answer."""
-        self.dismiss(event.button.id == "delete")
+    def __init__(self, name: str, egg: Egg) -> None:
+        super().__init__(
+            f"Delete {name}?",
+            f"{size(egg.size)} are freed, as far as no other egg shares them. "
+            f"To have it again, it must be pulled again from {egg.source}.",
+            yes="Delete it",
+            no="Keep it",
+        )

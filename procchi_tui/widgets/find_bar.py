@@ -88,6 +88,11 @@ class FindBar(Horizontal):
             found, self._mistake = _without_last(event.value), str(mistake)
         self.post_message(self.Typed(found))
 
+    def leave(self) -> None:
+        """Keep what was typed, if the prompt is still open."""
+        if self._typing:
+            self.action_keep()
+
     def action_keep(self) -> None:
         """Back to the cards."""
         self._mistake = ""

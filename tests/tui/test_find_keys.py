@@ -74,6 +74,24 @@ async def test_found_while_it_is_typed_kept_with_enter_cleared_with_escape() -> 
         assert not nest.asked
 
 
+async def test_a_click_on_a_card_keeps_what_was_typed() -> None:
+    nest = FixedNest(a_nest_full())
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        everyone = cards(app)
+        await pilot.press("slash")
+        await type_text(pilot, "mo")
+        await until(pilot, lambda: cards(app) == ["moka", "momo"])
+        await pilot.click(Nest, offset=(60, 3))
+        await until(pilot, lambda: isinstance(app.focused, Nest) and "/ mo" in bar(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: cards(app) == everyone)
+        assert not bar(app)
+        await pilot.press("u")
+        await until(pilot, lambda: cards(app) == ["moka", "momo"])
+
+
 async def test_a_filter_half_typed_says_how_it_goes_on_and_changes_nothing() -> None:
     nest = FixedNest(a_nest_full())
     app = face(nest)

@@ -472,6 +472,32 @@ async def test_a_pet_whose_release_failed_is_mourned() -> None:
         await until(pilot, lambda: "died: killed by SIGKILL" in told(app))
 
 
+async def test_a_namesake_of_one_that_was_released_is_mourned() -> None:
+    """Also where nobody heard of the release: the line was cut over it."""
+    nest = FixedNest([pet("moka"), pet("pico")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("r", "y")
+        await until(pilot, lambda: "moka" not in app.session.nursery.pets)
+        nest.stop()
+        await until(pilot, lambda: len(nest.watches) == 2)
+        nest.known["moka"] = pet("moka")
+        nest.tell(pet("moka"))
+        await until(pilot, lambda: "moka" in app.session.nursery.pets)
+        nest.tell_event("died", "moka", cause="killed by SIGKILL")
+        await until(pilot, lambda: "died: killed by SIGKILL" in told(app))
+
+
+async def test_the_palette_has_each_verb_once() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert "Look" in titles and len(set(titles)) == len(titles)
+
+
 async def test_a_nest_that_falls_silent_is_said_and_heard_again() -> None:
     nest = FixedNest([pet("moka")])
     app = face(nest)

@@ -137,6 +137,20 @@ async def test_pulled_watched_cancelled_and_pulled_again() -> None:
     await play(script)
 
 
+async def test_the_cursor_stays_on_its_egg_when_another_pull_ends() -> None:
+    async def script(pilot: Pilot[None], shop: ShopScreen, nest: FixedNest) -> None:
+        await pilot.press("slash", *"b", "enter")
+        await until(pilot, lambda: (ware := shop.ware()) and ware.name == "busybox")
+        await pilot.press("up")
+        await until(pilot, lambda: (ware := shop.ware()) and ware.name != "busybox")
+        other = shop.ware()
+        shop.session.carer.pull("room", None)
+        await until(pilot, lambda: "room" in nest.store and "room" in str(shop._at_home))
+        assert other is not None and (ware := shop.ware()) and ware.name == other.name
+
+    await play(script)
+
+
 async def test_an_egg_at_home_is_hatched_from_and_pulled_again() -> None:
     async def script(pilot: Pilot[None], shop: ShopScreen, nest: FixedNest) -> None:
         await choose(pilot, shop, "web")

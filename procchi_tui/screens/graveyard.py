@@ -149,6 +149,5 @@ def _epitaph(pet: Pet, ago: str) -> Iterator[Block]:
         told = [(name, value) for name, value in rows if value is not None]
         yield Block("last readings", "of its cgroup, before it was gone", told)
     words = plain(end.last_words).strip() if end else ""
-    yield Block(
-        "last words", "the end of its log", [(line,) for line in words.split("\n")] if words else []
-    )
+    if words:
+        yield Block("last words", "the end of its log", [(line,) for line in words.split("\n")])

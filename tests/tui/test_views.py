@@ -249,6 +249,9 @@ async def test_a_ghost_whose_last_words_were_none() -> None:
         await pilot.press("x")
         await until(pilot, lambda: "none any more" in shown(app))
         assert "last words" not in shown(app)
+        await pilot.press("g")
+        await until(pilot, lambda: "its epitaph" in shown(app))
+        assert "last readings" in shown(app) and "last words" not in shown(app)
 
 
 def test_a_key_means_one_thing_on_each_screen() -> None:

@@ -223,6 +223,15 @@ ACTIONS = {
 CHANGING = {action.action for action in ACTIONS.values() if action.changes}
 """The names of actions that do more than look."""
 
+ALWAYS_SHOWN = [ACTIONS[id_].action for id_ in ("session.help", "session.quit")]
+"""The names of actions that a footer shows however narrow it is."""
+
+LEFT_OUT_FIRST = [
+    ACTIONS[f"pet.{verb}"].action for verb in "diet sleep talk hatch release feed".split()
+]
+"""The names of actions that a narrow footer does without, in this order: what only this view has
+matters more."""
+
 
 def keys(*ids: str) -> list[BindingType]:
     """The bindings of those actions, for a BINDINGS list. `move.*` is all that begin so."""

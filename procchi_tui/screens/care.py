@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from engine import Pet
 from procchi_tui.bindings import CHANGING, keys
@@ -30,6 +29,7 @@ from procchi_tui.views import LOOK, VIEWS, screen_of
 from procchi_tui.widgets.banner import Banner
 from procchi_tui.widgets.feed_panel import FeedPanel
 from procchi_tui.widgets.host_bar import HostBar
+from procchi_tui.widgets.key_bar import KeyBar
 from procchi_tui.widgets.pulls import Pulls
 from procchi_tui.widgets.tour_card import TourCard
 from procchi_tui.words import names_in_words
@@ -58,7 +58,7 @@ class CareScreen(LeavableScreen[None]):
         yield Pulls(self.session.pulls)
         yield TourCard()
         yield from self.below()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Show how things stand already."""

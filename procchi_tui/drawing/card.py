@@ -95,7 +95,7 @@ class Shape(NamedTuple):
 
 COMPACT_HEIGHT, ROOMY_HEIGHT, LARGE_HEIGHT = 7, 10, 12
 NARROWEST, WIDEST = 38, 56
-LARGE_NARROWEST, LARGE_WIDEST = 76, 90
+LARGE_NARROWEST = 76
 SMALLEST = Shape(NARROWEST, COMPACT_HEIGHT, False)
 ROOMY_FROM = 30
 """Lines of terminal from which cards are roomy."""
@@ -105,7 +105,7 @@ def shape_for(width: int, height: int, *, large: bool = False) -> tuple[int, Sha
     """How many cards stand side by side in a nest of `width` × `height` cells, and their shape."""
     if large:
         columns = max(1, width // LARGE_NARROWEST)
-        card_width = max(20, min(LARGE_WIDEST, width // columns))
+        card_width = max(20, width // columns)
         return columns, Shape(card_width, LARGE_HEIGHT, True, True)
     roomy = height >= ROOMY_FROM
     columns = max(1, width // (NARROWEST + 2 if roomy and width >= 160 else NARROWEST))

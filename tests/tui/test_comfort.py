@@ -253,6 +253,13 @@ def test_large_cards_fill_their_shape(width: int, art: Tier) -> None:
         assert [cell_len(text(row)) for row in rows] == [width] * cards.LARGE_HEIGHT
 
 
+@pytest.mark.parametrize("width", [76, 79, 119, 151, 152, 199, 400])
+def test_large_cards_leave_no_room_unused(width: int) -> None:
+    columns, shape = cards.shape_for(width, 40, large=True)
+    assert shape.width >= cards.LARGE_NARROWEST
+    assert width - columns < columns * shape.width <= width
+
+
 class Said(list[str]):
     """Lines, until there are enough of them."""
 

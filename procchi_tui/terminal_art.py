@@ -43,6 +43,10 @@ class Substitutes(LineFilter):
         super().__init__()
         self._table = table
 
+    def replaces(self, character: str) -> bool:
+        """Whether something else is drawn in its place."""
+        return character.translate(self._table) != character
+
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The segments in characters that there are."""
         return [

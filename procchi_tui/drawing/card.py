@@ -44,6 +44,8 @@ class Ink(NamedTuple):
     spark: Style
     art: Tier = "rgb"
     """The kind of pictures."""
+    blocks: bool = True
+    """Whether there are half blocks, for large letters: without colours there may be."""
 
     def of_tone(self, name: str) -> Style:
         """The style of a mood's tone."""
@@ -166,7 +168,7 @@ def _large(card: Card, shape: Shape, ink: Ink) -> tuple[Row, ...]:
 
 def _big(word: str, width: int, style: Style, ink: Ink) -> list[Row]:
     """Three rows of large letters, or of usual ones where those do not fit."""
-    rows = letters.large(word, width) if ink.art != "ascii" else None
+    rows = letters.large(word, width) if ink.blocks else None
     return [_text(row, width, style) for row in rows or ("", word, "")]
 
 

@@ -7,6 +7,7 @@ from textual.widget import Widget
 from procchi_tui.comfort import ComfortableApp
 from procchi_tui.drawing.card import Ink
 from procchi_tui.drawing.pictures import Tier
+from procchi_tui.terminal_art import Substitutes
 
 _NAMES = {
     name: f"card--{name.replace('_', '-')}"
@@ -19,7 +20,9 @@ INK_CLASSES = set(_NAMES.values())
 def ink_of(widget: Widget) -> Ink:
     """The styles as the theme of the moment has them (Textual keeps each until it changes)."""
     styles = {name: widget.get_component_rich_style(css) for name, css in _NAMES.items()}
-    return Ink(**styles, art=art_of(widget))
+    substitutes = (one for one in widget.app.get_line_filters() if isinstance(one, Substitutes))
+    blocks = not any(one.replaces("█") for one in substitutes)
+    return Ink(**styles, art=art_of(widget), blocks=blocks)
 
 
 def art_of(widget: Widget) -> Tier:

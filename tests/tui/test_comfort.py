@@ -260,6 +260,21 @@ def test_large_cards_leave_no_room_unused(width: int) -> None:
     assert width - columns < columns * shape.width <= width
 
 
+@pytest.mark.parametrize(("art", "are_large"), [("auto", True), ("ascii", False)])
+async def test_words_are_large_without_colours_too_where_there_are_blocks(
+    art: str, are_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    nest = FixedNest([pet("moka")])
+    app = face(nest, presenter=True, art=art)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        for word in ("moka", "happy"):
+            for row in letters.large(word, 200) or ():
+                assert (row in shown(app)) == are_large
+        assert shown(app).isascii() != are_large
+
+
 class Said(list[str]):
     """Lines, until there are enough of them."""
 

@@ -18,7 +18,7 @@ from procchi_tui.nursery import News, Nursery
 from tests.tui.fixed_nest import NOW, a_nest_full, pet
 
 STYLES = len(Ink._fields) - len(Ink._field_defaults)
-INK = Ink._make([*(Style(color=f"#0000{index:02x}") for index in range(STYLES)), "rgb"])
+INK = Ink._make([*(Style(color=f"#0000{index:02x}") for index in range(STYLES)), "rgb", True])
 MOODS = (
     "happy full queasy tired busy crowded asleep ghost sick panicked choking hungry eating "
     "cracking peeking struck poof never-heard-of"

@@ -104,6 +104,22 @@ def test_for_a_projector(snap_compare: Any, theme: str) -> None:
     assert snap_compare(app, terminal_size=(160, 45), run_before=prepare)
 
 
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_for_a_projector_of_any_size(
+    snap_compare: Any, size: tuple[int, int], look: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nest = FixedNest(a_nest_full())
+    app = face(nest, presenter=True, **wearing(look, monkeypatch))
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await live(pilot, nest)
+        await pilot.press("right")
+        await at_rest(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=prepare)
+
+
 async def at_home(pilot: Pilot[None]) -> None:
     """Leave whatever was opened, and hold the first pet again."""
     app = pilot.app

@@ -14,7 +14,7 @@ from procchi_tui.pages import KEYS, PAGES
 from procchi_tui.views import LOOK, VIEWS
 
 _LOOKING = (
-    *("pet.look", "pet.history", "egg.cancel"),
+    *("pet.look", "pet.history", "pet.undo", "egg.cancel"),
     *("shop.search", "shop.found", "shop.back"),
 )
 """Verbs that change nothing."""
@@ -220,8 +220,8 @@ ACTIONS = {
 }
 
 
-CHANGING = {action.action for action in ACTIONS.values() if action.changes}
-"""The names of actions that do more than look."""
+CHANGING = {action.action.removeprefix("screen.") for action in ACTIONS.values() if action.changes}
+"""The names of actions that do more than look, wherever they are."""
 
 ALWAYS_SHOWN = [ACTIONS[id_].action for id_ in ("session.help", "session.quit")]
 """The names of actions that a footer shows however narrow it is."""

@@ -100,7 +100,8 @@ class ComfortableApp(App[None]):
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
         """Do what a key asks for; on a screen that is read-only, say why not."""
-        if self.config.read_only and action in CHANGING:
+        name = action if isinstance(action, str) else action[1]
+        if self.config.read_only and name.removeprefix("screen.") in CHANGING:
             self.notify(REFUSAL)
             return True
         return await super().run_action(action, default_namespace, namespaces)

@@ -29,6 +29,7 @@ from procchi_tui.moods import TONES
 from procchi_tui.read_only import REFUSAL, read_only
 from procchi_tui.screens.look import LookScreen
 from procchi_tui.screens.nest import NestScreen
+from procchi_tui.screens.shop import ShopScreen
 from procchi_tui.terminal_art import tier_for
 from tests.tui.conftest import face, seen, until
 from tests.tui.fixed_nest import NOW, FixedNest, a_nest_full, fixed_clock, fixed_host, pet
@@ -217,6 +218,28 @@ async def test_a_screen_that_is_read_only_says_so_and_changes_nothing() -> None:
         assert not nest.asked
         await pilot.press("enter")
         assert isinstance(app.screen, LookScreen)
+
+
+async def test_a_screen_that_is_read_only_takes_back_what_it_may_do() -> None:
+    app = face(FixedNest([pet("moka")]), read_only=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("O")
+        await until(pilot, lambda: app.session.arrangement.backwards)
+        await pilot.press("u")
+        await until(pilot, lambda: not app.session.arrangement.backwards)
+
+
+async def test_the_shop_offers_no_pull_where_it_is_read_only() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest, read_only=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ShopScreen) and app.screen.ware())
+        await pilot.press("down", "down")
+        offered = {one.binding.id: one.enabled for one in app.screen.active_bindings.values()}
+        assert not offered.get("shop.take")
+        assert offered["shop.back"]
 
 
 def test_read_only_refuses_whatever_does_more_than_look() -> None:

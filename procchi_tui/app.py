@@ -24,6 +24,7 @@ from procchi_tui.carer import Carer
 from procchi_tui.comfort import ComfortableApp
 from procchi_tui.config import Config
 from procchi_tui.drawing.card import ROOMY_FROM
+from procchi_tui.facts import HostFacts, Pulling
 from procchi_tui.feed_history import FeedHistory
 from procchi_tui.host import ReadHost, read_host
 from procchi_tui.messages import (
@@ -56,8 +57,6 @@ from procchi_tui.session import Clock, Session
 from procchi_tui.table import Table
 from procchi_tui.tour import HATCHED, LOOKED, Tour, steps
 from procchi_tui.watcher import Watcher
-from procchi_tui.widgets.host_bar import HostFacts
-from procchi_tui.widgets.pulls import Pulling
 
 REAL_ENGINE = cast(Engine, real_engine)
 """The module itself. (mypy cannot see it as an Engine: its `__all__` is made when it runs.)"""

@@ -11,14 +11,13 @@ from engine import Event
 from procchi_tui.arrangement import Arrangement
 from procchi_tui.carer import Carer
 from procchi_tui.config import Config
+from procchi_tui.facts import HostFacts, Pulling
 from procchi_tui.feed_history import FeedHistory
 from procchi_tui.nest_engine import Engine
 from procchi_tui.nursery import Nursery
 from procchi_tui.table import Table
 from procchi_tui.tour import Tour
 from procchi_tui.undo import Undos
-from procchi_tui.widgets.host_bar import HostFacts
-from procchi_tui.widgets.pulls import Pulling
 
 Clock = Callable[[], datetime]
 DIARY_LINES = 500

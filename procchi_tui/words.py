@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine import Pet
+from engine import Pet, Progress
 
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -101,3 +101,13 @@ def unenforced(pet: Pet) -> list[str]:
     """Which limits were asked for and are not enforced by the kernel: `memory`, `cpu`, `pids`."""
     asked = pet.limits.to_json()
     return [name for name, limit in asked.items() if limit is not None and name not in pet.enforced]
+
+
+def amount(progress: Progress) -> str:
+    """What is done of how much, in words."""
+    done, total = progress.done, progress.total
+    if progress.stage == "cooking":
+        return f"{done} files" if total is None else f"{done} of {total} files"
+    if total is None:
+        return size(done)
+    return f"{done / total if total else 1.0:.0%} ({size(done)} of {size(total)})"

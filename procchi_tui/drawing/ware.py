@@ -14,9 +14,9 @@ from rich.text import Text
 
 from engine import EggDetails, Offer
 from procchi_tui.drawing import gauges
+from procchi_tui.facts import Pulling
 from procchi_tui.wares import Ware
-from procchi_tui.widgets.pulls import Pulling, amount
-from procchi_tui.words import age, names_in_words, plain, size
+from procchi_tui.words import age, amount, names_in_words, plain, size
 
 Ink = Callable[[str], Style]
 """The style of `name`, `heading`, `label`, `here`, `fill` or `track`."""

@@ -1,4 +1,4 @@
-"""The pages about one pet: one file each, and one line here."""
+"""The pages about one pet: one file each, and a line and a key here."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from procchi_tui.bindings import keys
 from procchi_tui.carer import HatchOrder
 from procchi_tui.drawing import ware as drawn
 from procchi_tui.errands import send
+from procchi_tui.facts import Pulling
 from procchi_tui.messages import EggRead, EggRemoved, ShelvesRead
 from procchi_tui.nursery import News
 from procchi_tui.screens.care import CareScreen
@@ -25,7 +26,6 @@ from procchi_tui.screens.hatch import HatchScreen
 from procchi_tui.screens.question import Question
 from procchi_tui.session import Session
 from procchi_tui.wares import Ware, shelves
-from procchi_tui.widgets.pulls import Pulling
 from procchi_tui.words import count, size
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
@@ -12,20 +11,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from procchi_tui.drawing import gauges
-from procchi_tui.host import Host
+from procchi_tui.facts import HostFacts
 from procchi_tui.words import count, size
-
-
-class HostFacts(NamedTuple):
-    """What the line says."""
-
-    counts: Mapping[str, int]
-    """Pets by status."""
-    host: Host | None = None
-    cgroup: str = ""
-    """The kind of control groups; empty while nobody has told."""
-    read_only: bool = False
-    """Whether nothing can be changed from here."""
 
 
 class HostBar(Widget):

@@ -6,8 +6,8 @@ import pytest
 from textual.pilot import Pilot
 
 from procchi_tui.app import ProcchiApp
+from procchi_tui.facts import Pulling
 from procchi_tui.screens.look import LookScreen
-from procchi_tui.widgets.pulls import Pulling
 from tests.tui.conftest import face, seen, until
 from tests.tui.fixed_nest import FixedNest, a_nest_full, pet
 

@@ -13,12 +13,12 @@ from textual.widgets import Input, Select, Static
 
 from engine import BadRequest, Egg, EggDetails, LayerProgress, Progress
 from procchi_tui.app import ProcchiApp
+from procchi_tui.facts import Pulling
 from procchi_tui.nursery import News
 from procchi_tui.screens.hatch import HatchScreen
 from procchi_tui.screens.nest import NestScreen
 from procchi_tui.screens.shop import RemoveScreen, Shelf, ShopScreen
 from procchi_tui.wares import Ware, shelves
-from procchi_tui.widgets.pulls import Pulling
 from tests.tui.conftest import face, until
 from tests.tui.fixed_nest import MIB, NOW, OFFERS, FixedNest, a_nest_full
 

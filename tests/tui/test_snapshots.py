@@ -18,11 +18,11 @@ from textual.widgets import Input, RichLog, Static
 
 from engine import Progress
 from procchi_tui.app import TICK_SECONDS, ProcchiApp
+from procchi_tui.facts import Pulling
 from procchi_tui.screens.host import HostScreen
 from procchi_tui.screens.look import LookScreen
 from procchi_tui.screens.talk import TalkScreen
 from procchi_tui.widgets.nest import Nest
-from procchi_tui.widgets.pulls import Pulling
 from procchi_tui.widgets.terminal import Terminal
 from tests.tui.conftest import ASKED_AGAIN_SECONDS, face, seen, until
 from tests.tui.fixed_nest import MIB, FixedNest, a_nest_full

@@ -105,17 +105,21 @@ def oom(arrived: queue.Queue[tuple[float, str]]) -> tuple[float, float | None]:
     told: list[float] = []
     waiter = None
     if path.endswith("memory.events") and shutil.which("inotifywait"):
+        command = ["inotifywait", "-e", "modify", path]
         waiter = subprocess.Popen(
-            ["inotifywait", "-q", "-e", "modify", path], stdout=subprocess.PIPE, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        time.sleep(0.2)
+        assert waiter.stdout and waiter.stderr
+        while "established" not in waiter.stderr.readline():
+            pass
+        output = waiter.stdout
 
         def wait() -> None:
-            assert waiter.stdout is not None
-            waiter.stdout.readline()
+            output.readline()
             told.append(time.perf_counter())
 
-        threading.Thread(target=wait, daemon=True).start()
+        waiting = threading.Thread(target=wait)
+        waiting.start()
     counted: list[float] = []
 
     def look() -> None:
@@ -136,6 +140,7 @@ def oom(arrived: queue.Queue[tuple[float, str]]) -> tuple[float, float | None]:
         meal.wait()
     looking.join()
     if waiter:
+        waiting.join()
         waiter.wait()
     return at - counted[0], told[0] - counted[0] if told else None
 

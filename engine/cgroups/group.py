@@ -53,25 +53,30 @@ class Group(ABC):
     def glance(self) -> Readings:
         """As `read`, for less: the numbers of the last look where nothing has stirred since.
 
-        Without CPU time a process can do nothing, so where that and the memory are the same at
-        two looks, so is all the rest. While nothing stirs it is the very same object, and at most
-        STILL_SECONDS old.
+        Without CPU time a process can do nothing, but what it has may be taken from it: so while
+        its CPU time stands still, its memory is looked at once in STILL_SECONDS, and where that is
+        the same, so is all the rest. While nothing stirs it is the very same object.
         """
-        signs = self.signs()
-        if signs is None or signs != self._signs:
+        at, cpu, known = time.monotonic(), self.cpu_sign(), self._known
+        whole = known is not None and known.memory_cache is None
+        if known is not None and whole and cpu == self._signs[0] and at - known.at < STILL_SECONDS:
+            return known
+        signs = cpu, self.memory_sign()
+        if None in signs or signs != self._signs:
             self._signs, self._known = signs, None
             return self.read()
-        if self._known is None or self._known.memory_cache is not None:
-            self._known = self.read()
-        elif (at := time.monotonic()) - self._known.at >= STILL_SECONDS:
-            self._known = self._known._replace(at=at)
-        return self._known
+        self._known = known = known._replace(at=at) if known and whole else self.read()
+        return known
 
-    def signs(self) -> tuple[bytes, bytes] | None:
-        """What the kernel says of CPU time and memory, as it stands; None where it does not."""
+    def cpu_sign(self) -> bytes | None:
+        """What the kernel says of CPU time, as it stands; None where it does not."""
         return None
 
-    _signs: tuple[bytes, bytes] | None = None
+    def memory_sign(self) -> bytes | None:
+        """The same of memory."""
+        return None
+
+    _signs: tuple[bytes | None, bytes | None] = None, None
     _known: Readings | None = None
 
     def events(self) -> Sequence[str]:

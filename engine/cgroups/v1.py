@@ -45,6 +45,8 @@ FILES = {
     "memory_cache": "memory.stat inactive_file",
     "asleep": "freezer.state FROZEN",
 }
+USUAL_PERIOD = 100_000
+"""Microseconds: cpu.cfs_period_us of a group that is new (sched-bwc.rst)."""
 CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "freezer")
 
 
@@ -123,20 +125,28 @@ class _V1Group(Group):
         self._limit: int | None = None
 
     def make(self, limits: Limits) -> None:
+        fresh = True
         for directory in self._directories:
-            if not os.path.isdir(directory):
+            if os.path.isdir(directory):
+                fresh = False
+            else:
                 call("mkdir", os.mkdir, directory, 0o755, args=f'"{directory}", 0755')
-        self.limit(limits)
+        self._set(limits, fresh=fresh)
 
     def limit(self, limits: Limits) -> None:
+        self._set(limits, fresh=False)
+
+    def _set(self, limits: Limits, *, fresh: bool) -> None:
+        """Set them; each write of CPU limits takes the kernel a walk over all groups."""
         self._limit = None
         if cpu := self._paths.get("cpu"):
-            # Out of the way first: the old quota in the new period may be more than the ceiling.
-            write_file(f"{cpu}/cpu.cfs_quota_us", "-1")
+            if not fresh:  # out of the way: the old quota may be too much in the new period
+                write_file(f"{cpu}/cpu.cfs_quota_us", "-1")
             if limits.cpu is not None:
                 cores = min(limits.cpu, self._cgroups.most_cpu or limits.cpu)
                 quota, period = cpu_quota(cores, limits.cpu_period)
-                write_file(f"{cpu}/cpu.cfs_period_us", str(period))
+                if not fresh or period != USUAL_PERIOD:
+                    write_file(f"{cpu}/cpu.cfs_period_us", str(period))
                 write_file(f"{cpu}/cpu.cfs_quota_us", str(quota))
         if pids := self._paths.get("pids"):
             write_file(f"{pids}/pids.max", "max" if limits.pids is None else str(limits.pids))
@@ -202,9 +212,11 @@ class _V1Group(Group):
             self._limit = number(self._files.read(path)) or sys.maxsize
         return self._limit
 
-    def signs(self) -> tuple[bytes, bytes] | None:
-        cpu, memory = self._files.read(self._usage), self._files.read(self._memory)
-        return None if cpu is None or memory is None else (cpu, memory)
+    def cpu_sign(self) -> bytes | None:
+        return self._files.read(self._usage)
+
+    def memory_sign(self) -> bytes | None:
+        return self._files.read(self._memory)
 
     def events(self) -> Sequence[str]:
         return [f"{self._paths['pids']}/pids.events"] if "pids" in self._paths else []

@@ -185,10 +185,11 @@ class _V2Group(Group):
             self._limit = min((n for n in map(number, content) if n is not None), default=math.inf)
         return self._limit
 
-    def signs(self) -> tuple[bytes, bytes] | None:
-        cpu = self._files.read(f"{self._path}/cpu.stat")
-        memory = self._files.read(f"{self._path}/memory.current")
-        return None if cpu is None or memory is None else (cpu, memory)
+    def cpu_sign(self) -> bytes | None:
+        return self._files.read(f"{self._path}/cpu.stat")
+
+    def memory_sign(self) -> bytes | None:
+        return self._files.read(f"{self._path}/memory.current")
 
     def events(self) -> Sequence[str]:
         files = {"memory": "memory.events", "pids": "pids.events"}

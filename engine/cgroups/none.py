@@ -76,6 +76,10 @@ class NoCgroups(Cgroups):
             self._scanned = time.monotonic()
         return self._members.get(namespace, [])
 
+    def look_anew(self) -> None:
+        """Let the next look at /proc be a fresh one."""
+        self._scanned = -SCAN_SECONDS
+
     def names(self) -> list[str]:
         """None."""
         return []
@@ -113,6 +117,7 @@ class _Processes(Group):
                 os.close(namespace)
                 return None
             self._namespace = namespace
+            self._cgroups.look_anew()  # its number may have been another's a moment ago
         return None if self._namespace == -1 else os.fstat(self._namespace).st_ino
 
     def make(self, limits: Limits) -> None:

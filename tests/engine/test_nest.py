@@ -103,6 +103,18 @@ def test_pets_are_adopted_by_a_nest_with_another_kind_of_control_group(
     engine.release("loose")
 
 
+def test_without_groups_a_pet_is_not_taken_for_one_before_it(home: pathlib.Path) -> None:
+    """The kernel gives a pid namespace's number to the next one as soon as it is free."""
+    script = pathlib.Path(__file__).with_name("groupless_nest.py")
+    subprocess.run([sys.executable, str(script), str(home), str(home / "run")], check=True)
+    for _ in range(20):
+        engine.hatch("moka")
+        readings = engine.look("moka").readings
+        assert readings is not None and readings.pids == 1
+        engine.release("moka")
+    engine.stop_nest()
+
+
 def test_without_a_freezer_pets_sleep_by_signals(home: pathlib.Path) -> None:
     """cgroup v1 has the freezer in a hierarchy of its own, which a kernel may lack."""
     if engine.start_nest()["cgroup"]["kind"] != "v1":

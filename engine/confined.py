@@ -38,8 +38,8 @@ def run(work: Callable[[], Any], directory: str, idmap: IdMap, keep: tuple[int, 
     `keep` are the descriptors that `work` uses; every other one above 2 is closed. What
     `work` needs must be imported before: no file of the host is there to import from.
 
-    The caller must have one thread only. A ProcchiError that `work` raises is raised here;
-    anything else, a death by signal included, as ProcchiError.
+    The caller may have other threads; the child has none of them. A ProcchiError that `work`
+    raises is raised here; anything else, a death by signal included, as ProcchiError.
     """
     result_end, report_end = os.pipe2(os.O_CLOEXEC)
     try:

@@ -12,7 +12,9 @@ import errno
 import gc
 import json
 import os
+import signal
 import socket
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -48,6 +50,8 @@ class ForkServer:
                 close_all_but({theirs.fileno()})
                 gc.freeze()
                 _serve(theirs, self._mains)
+            except BaseException:
+                traceback.print_exc()  # into the nest's log
             finally:
                 os._exit(0)
         theirs.close()
@@ -88,6 +92,10 @@ class ForkServer:
             write_down(Call(*call))
         if "refused" in answer:
             raise SyscallError(*answer["refused"])
+        if not pidfds:  # the kernel drops what there is no room for: unix(7), SCM_RIGHTS
+            os.kill(answer["pid"], signal.SIGKILL)
+            os.waitpid(answer["pid"], 0)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return Child(answer["pid"], *pidfds)
 
     def close(self) -> None:

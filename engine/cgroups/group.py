@@ -182,7 +182,7 @@ FREEZE_ROUNDS = 200
 NEAR = 0.6
 """Share of a memory limit from which on more is asked: what of it is cache, and who waits."""
 
-STILL_SECONDS = 1.0
+STILL_SECONDS = 3.0
 """How long a glance gives one and the same reading of a pet in which nothing stirs."""
 
 

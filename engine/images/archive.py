@@ -100,8 +100,8 @@ def unpack_layers(
     How they are compressed is told by content. What the tree holds is written to the file open
     at `ledger`. `keep` are descriptors that the child holds on
     to, so that a lock lasts as long as the work does. Raises PullFailed, its text without the
-    archive's name; what was unpacked so far stays in `directory`. The caller must have one
-    thread only.
+    archive's name; what was unpacked so far stays in `directory`. To be called in
+    the main thread.
     """
     sizes = [os.fstat(layer.fd).st_size for layer in layers]
     if not all(sizes):

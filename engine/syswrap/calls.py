@@ -246,6 +246,23 @@ def clone3(flags: CLONE, cgroup: int | None = None) -> tuple[int, int]:
     return pid, pidfd.value
 
 
+def clone3_as_fork(flags: CLONE) -> tuple[int, int]:
+    """clone3 with all that Python does around fork(2), as for a caller that has other threads.
+
+    The child has none of them, and without this might wait for ever for what one of them held: the
+    interpreter's lock remembers who waited for it. See PyOS_AfterFork_Child in Python's C API.
+    """
+    python = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    try:
+        pid, pidfd = clone3(flags)
+    except OSError:
+        python.PyOS_AfterFork_Parent()
+        raise
+    (python.PyOS_AfterFork_Parent if pid else python.PyOS_AfterFork_Child)()
+    return pid, pidfd
+
+
 class _MountAttr(ctypes.Structure):
     """struct mount_attr of linux/mount.h."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.errors import UnsupportedSystem
-from engine.syswrap import CLONE, call, clone3_as_fork, write_file
+from engine.syswrap import CLONE, call, clone3_after_fork, write_file
 
 ROOT_BASE = 1_900_000_000
 """The host id of a pet's root under root's nest: beyond every range that UIDS-GIDS.md of systemd
@@ -213,7 +213,7 @@ def clone_mapped(flags: CLONE, idmap: IdMap) -> Child:
     gate = Gate()
     child = None
     try:
-        child = Child(*clone3_as_fork(CLONE.NEWUSER | flags))
+        child = Child(*clone3_after_fork(CLONE.NEWUSER | flags))
         if child.pid == 0:
             gate.wait()
             return child

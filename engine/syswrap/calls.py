@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import json
 import os
 import signal
 import sys
@@ -246,21 +247,34 @@ def clone3(flags: CLONE, cgroup: int | None = None) -> tuple[int, int]:
     return pid, pidfd.value
 
 
-def clone3_as_fork(flags: CLONE) -> tuple[int, int]:
-    """clone3 with all that Python does around fork(2), as for a caller that has other threads.
+def clone3_after_fork(flags: CLONE) -> tuple[int, int]:
+    """clone3 for a caller that may have other threads: fork(2) leaves them behind first.
 
-    The child has none of them, and without this might wait for ever for what one of them held: the
-    interpreter's lock remembers who waited for it. See PyOS_AfterFork_Child in Python's C API.
+    clone3 alone copies the locks that other threads hold, the C library's and the interpreter's,
+    and nobody is there to release them; fork(3) and Python see to that. The fork clones with
+    CLONE_PARENT, tells, and ends.
     """
-    python = ctypes.pythonapi
-    python.PyOS_BeforeFork()
-    try:
-        pid, pidfd = clone3(flags)
-    except OSError:
-        python.PyOS_AfterFork_Parent()
-        raise
-    (python.PyOS_AfterFork_Parent if pid else python.PyOS_AfterFork_Child)()
-    return pid, pidfd
+    told, tell = os.pipe2(os.O_CLOEXEC)
+    fork = os.fork()
+    if fork == 0:
+        try:
+            pid, _ = clone3(flags | CLONE.PARENT)
+            if pid == 0:
+                os.close(told)
+                os.close(tell)
+                return 0, -1
+            os.write(tell, json.dumps({"pid": pid}).encode())
+        except SyscallError as error:
+            refused = error.errno, error.syscall, error.arguments
+            os.write(tell, json.dumps({"refused": refused}).encode())
+        os._exit(0)
+    os.close(tell)
+    with open(told, "rb") as answers:
+        answer = json.loads(answers.read() or "{}")
+    os.waitpid(fork, 0)
+    if "pid" not in answer:
+        raise SyscallError(*answer.get("refused", (errno.ECHILD, "clone3", _flags(flags))))
+    return answer["pid"], os.pidfd_open(answer["pid"])
 
 
 class _MountAttr(ctypes.Structure):

@@ -26,7 +26,9 @@ def hash_slowly(number: int) -> bytes:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the map's root must own the directory")
-def test_other_threads_of_the_caller_do_not_hold_it_up(tmp_path: pathlib.Path) -> None:
+def test_other_threads_of_the_caller_do_not_hold_it_up(
+    tmp_path: pathlib.Path,
+) -> None:
     idmap, over = for_this_user(), Event()
     os.chown(tmp_path, idmap.root_uid, idmap.root_gid)
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from engine.images.saying import printable
+
 try:
     from isal.isal_zlib import crc32
 except ImportError:  # on machines for which isal is not made
@@ -49,12 +51,12 @@ def compare(file: int) -> dict[str, Any]:
         for path, *facts in _facts({}):
             before = expected.pop(path, None)
             if before is None:
-                yield f"{_shown(path)}: was not there"
+                yield f"{printable(path)}: was not there"
             elif before != tuple(facts):
                 both = zip(_FIELDS, before, facts, strict=True)
-                yield f"{_shown(path)}: {', '.join(f for f, old, new in both if old != new)}"
+                yield f"{printable(path)}: {', '.join(f for f, old, new in both if old != new)}"
         for path in expected:
-            yield f"{_shown(path)}: is missing"
+            yield f"{printable(path)}: is missing"
 
     found = damage()
     return {
@@ -62,10 +64,6 @@ def compare(file: int) -> dict[str, Any]:
         "damage": list(islice(found, NAMED)),
         "more": sum(1 for _ in found),
     }
-
-
-def _shown(path: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in path)
 
 
 def _facts(sums: Mapping[int, int]) -> Iterator[tuple[Any, ...]]:

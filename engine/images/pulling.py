@@ -14,7 +14,7 @@ from engine.images.archive import Packed, chain_id, unpack, unpack_layers
 from engine.images.bounds import MORE
 from engine.images.layout import Image, find
 from engine.images.platforms import this_platform
-from engine.images.saying import about
+from engine.images.saying import about, printable
 from engine.images.sources import Archive, opened
 from engine.images.store import Fresh, Layer, Store
 from engine.images.terms import Terms
@@ -48,16 +48,11 @@ def pull_into(
                 return _keep(store, found, egg_name, source, terms)
             return _keep_image(store, found, egg_name, source, terms)
     except ProcchiError as error:
-        raise type(error)(_printable(str(error))) from None
+        raise type(error)(printable(str(error))) from None
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = f"there is no room left on the disk of {store.directory}" if full else str(error)
-        raise PullFailed(_printable(f"{without_password(reference)}: {why}")) from None
-
-
-def _printable(text: str) -> str:
-    """One line that does nothing to a terminal: names and servers' words may be anybody's."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+        raise PullFailed(printable(f"{without_password(reference)}: {why}")) from None
 
 
 def _digits(sha256: str) -> str:

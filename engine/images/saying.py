@@ -17,6 +17,11 @@ def about(what: object) -> Iterator[None]:
         raise type(error)(f"{what}: {error}") from None
 
 
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal: names and servers' words may be anybody's."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def shown(value: object) -> str:
     """A stranger's value, in quotes and not too long."""
     text = repr(value)

@@ -232,7 +232,10 @@ class CareScreen(LeavableScreen[None]):
 
     def action_release(self) -> None:
         """Ask, then let them go."""
-        pets = self.pets()
+        self.ask_to_release(self.pets())
+
+    def ask_to_release(self, pets: Sequence[Pet]) -> None:
+        """Ask, then let those go."""
 
         def answered(yes: bool | None) -> None:
             if yes:

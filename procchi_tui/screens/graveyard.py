@@ -18,7 +18,6 @@ from procchi_tui.bindings import keys
 from procchi_tui.nursery import News
 from procchi_tui.pages.page import Block
 from procchi_tui.screens.care import CareScreen
-from procchi_tui.screens.release import ReleaseScreen
 from procchi_tui.widgets.feed_panel import FeedPanel
 from procchi_tui.widgets.panel import Panel
 from procchi_tui.words import age, duration, plain, size
@@ -101,14 +100,7 @@ class GraveyardScreen(CareScreen):
 
     def action_release_all(self) -> None:
         """Ask, then lay all of them to rest."""
-        ghosts = self.ghosts()
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.session.carer.release([ghost.name for ghost in ghosts])
-
-        if ghosts:
-            self.app.push_screen(ReleaseScreen(ghosts), answered)
+        self.ask_to_release(self.ghosts())
 
     def action_back(self) -> None:
         """To where one came from."""

@@ -621,7 +621,11 @@ def stop_nest() -> None:
     except NestUnreachable:
         return
     with connection:
+        nest = connection.peer()
         connection.send({"op": "stop"})
         connection.answer()
         while connection.line() is not None:
             pass
+        if nest != -1:  # it hangs up before it is gone: what it has open is closed in no order
+            wire.wait_for(nest)
+            os.close(nest)

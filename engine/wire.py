@@ -10,6 +10,7 @@ import json
 import os
 import select
 import socket
+import struct
 import time
 
 from engine.errors import BY_KIND, NestUnreachable, ProcchiError
@@ -77,7 +78,13 @@ class Wire:
         """Whether something is there to be received, after `seconds` at the latest."""
         if b"\n" in self._buffer:
             return True
-        return bool(select.select([self.sock], [], [], seconds)[0])
+        return wait_for(self.sock.fileno(), seconds)
+
+    def peer(self) -> int:
+        """A pidfd of the nest; -1 where it is in a pid namespace out of sight."""
+        credentials = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid, _, _ = struct.unpack("iII", credentials)
+        return os.pidfd_open(pid) if pid else -1
 
     def line(self) -> bytes | None:
         """The next message as it came; None once the connection is closed."""
@@ -204,6 +211,13 @@ def _run(command: list[str], environment: dict[str, str], at: Places) -> str:
         return ""
     said = done.stderr.decode(errors="replace").strip().splitlines()
     return said[-1] if said else "it said nothing"
+
+
+def wait_for(fd: int, seconds: float | None = None) -> bool:
+    """Whether it is readable, after `seconds` at the latest. Unlike select(2), for any number."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def request(op: str, **arguments: Any) -> Message:

@@ -70,6 +70,15 @@ def test_stopping_the_nest_leaves_the_pets(home: pathlib.Path) -> None:
     assert engine.look("moka").pid == pet.pid
 
 
+def test_a_stopped_nest_is_gone(empty_home: pathlib.Path) -> None:
+    """So that its directory can be unmounted: the kernel closes an ended process's files late."""
+    for _ in range(8):
+        engine.start_nest()
+        pid = nest_pid()
+        engine.stop_nest()
+        assert not os.path.exists(f"/proc/{pid}") or state_of(pid) == "Z"
+
+
 def test_pets_are_adopted_by_a_nest_with_another_kind_of_control_group(
     home: pathlib.Path,
 ) -> None:

@@ -124,7 +124,20 @@ def small_disk(path: str) -> Iterator[None]:
     try:
         yield
     finally:
+        for pet in engine.pets():
+            engine.release(pet.name)
+        engine.stop_nest()
         subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@contextmanager
+def bystanding() -> Iterator[subprocess.Popen[bytes]]:
+    """Somebody who has nothing to do with it."""
+    with subprocess.Popen(["sleep", "1000000"]) as somebody:
+        try:
+            yield somebody
+        finally:
+            somebody.kill()
 
 
 def main() -> int:
@@ -133,8 +146,9 @@ def main() -> int:
     words.add_argument("--minutes", type=float, default=1.0)
     asked = words.parse_args()
     print(f"seed {asked.seed}, {asked.minutes:g} minutes, {CLIENTS} clients", flush=True)
-    bystander = subprocess.Popen(["sleep", "1000000"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was over"))
     with (
+        bystanding() as bystander,
         tempfile.TemporaryDirectory(prefix="procchi-chaos-") as home,
         tempfile.TemporaryDirectory(prefix="procchi-journals-") as journals,
         small_disk(home),
@@ -142,18 +156,18 @@ def main() -> int:
         os.environ["PROCCHI_HOME"] = home
         engine.pull("home")
         breaker = Breaker(asked.seed, home, Path(journals))
-        breaker.run(asked.minutes * 60)
-        breaker.end()
+        try:
+            breaker.run(asked.minutes * 60)
+        finally:
+            breaker.end()
         eventually(lambda: not os.listdir(f"{home}/trash"), "the trash is empty", seconds=60)
         engine.start_nest()
         said = Journals(Path(journals))
         wrong = list(findings(home, said, breaker.killed))
         pets = len(engine.pets())
         wrong += [f"left behind: {thing}" for thing in left(home)]
-    if bystander.poll() is not None:
-        wrong.append("somebody who had nothing to do with it was killed")
-    bystander.kill()
-    bystander.wait()
+        if bystander.poll() is not None:
+            wrong.append("somebody who had nothing to do with it was killed")
     for title, counted in (
         ("done", said.done), ("refused", said.refused), ("broken", breaker.broken)
     ):  # fmt: skip

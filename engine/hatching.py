@@ -69,6 +69,9 @@ HIDDEN_FILES = (
 READ_ONLY = "proc/bus proc/fs proc/irq proc/sys proc/sysrq-trigger".split()
 DEVICES = "full null random tty urandom zero".split()
 QUIET = MS.NOSUID | MS.NODEV | MS.NOEXEC
+QUIET_READ_ONLY = QUIET | MS.RDONLY
+TREE_PRIVATE = MS.REC | MS.PRIVATE
+TREE_BIND = MS.BIND | MS.REC
 SHELLS = ("/bin/sh", "/usr/bin/sh", "/bin/bash", "/bin/busybox")
 """What lives in a pet that was given no command: the first that its egg has."""
 
@@ -82,7 +85,8 @@ class Plan:
     """The pet's own, on the host: upper, work, mouth and log are in it."""
     layers: list[str]
     """The egg's directories, lowest first."""
-    limits: Limits
+    scratch: int
+    """Bytes of each tmpfs: what is in one counts as the pet's memory, and ends with it."""
     hostname: str
     command: list[str]
     environment: dict[str, str]
@@ -95,14 +99,17 @@ class Plan:
 
     def to_line(self) -> bytes:
         """The plan as one line."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(fields | {"limits": self.limits.to_json()}).encode()
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
 
     @classmethod
     def from_line(cls, line: bytes) -> Plan:
         """The inverse of `to_line`."""
-        fields = json.loads(line)
-        return cls(**fields | {"limits": Limits.from_json(fields["limits"])})
+        return cls(**json.loads(line))
+
+
+def scratch(limits: Limits) -> int:
+    """How much a pet with these limits may keep in each tmpfs, in bytes."""
+    return 64 * MIB if limits.memory is None else max(MIB, limits.memory // 2)
 
 
 @dataclass(slots=True)
@@ -116,6 +123,8 @@ class House:
     """Who clones; None in the clone."""
     plan: Plan | None = None
     """None while nobody knows who will live in it."""
+    limits: Limits | None = None
+    """What the pet may use: the group's business, and so the nest's."""
     group: Group | None = None
     gate: Gate | None = None
     child: Child | None = None
@@ -162,8 +171,8 @@ def make_directories(house: House) -> None:
     "The limits stand before the pet exists, so there is no moment in which it has none.",
 )  # fmt: skip
 def make_group(house: House) -> None:
-    assert house.group
-    house.group.make(house.its.limits)
+    assert house.group and house.limits
+    house.group.make(house.limits)
 
 
 @step(
@@ -200,7 +209,7 @@ def map_ids(house: House) -> None:
     ahead=True,
 )  # fmt: skip
 def make_private(house: House) -> None:
-    mount(None, "/", None, MS.REC | MS.PRIVATE)
+    mount(None, "/", None, TREE_PRIVATE)
 
 
 @step(
@@ -323,7 +332,7 @@ def mount_dev(house: House) -> None:
         os.mkdir(f"dev/{name}")
     group = "" if house.idmap.single else ",gid=5"  # tty, on every distribution
     mount("devpts", "dev/pts", "devpts", options, f"newinstance,ptmxmode=0666,mode=0620{group}")
-    mount("tmpfs", "dev/shm", "tmpfs", QUIET, f"mode=1777,size={_scratch(house)}")
+    mount("tmpfs", "dev/shm", "tmpfs", QUIET, f"mode=1777,size={house.its.scratch}")
     for name, target in {
         "ptmx": "pts/ptmx",
         "fd": "/proc/self/fd",
@@ -334,23 +343,18 @@ def mount_dev(house: House) -> None:
         os.symlink(target, f"dev/{name}")
 
 
-def _scratch(house: House) -> int:
-    """Bytes of a tmpfs: what is in it counts as the pet's memory, and ends with it."""
-    return 64 * MIB if house.its.limits.memory is None else max(MIB, house.its.limits.memory // 2)
-
-
 @step(
     STEPS, "tmp and sys", "pet", "mount(2)",
     "A /tmp in memory, and a /sys to look at, not to write to.",
 )  # fmt: skip
 def mount_tmp_and_sys(house: House) -> None:
-    options = f"mode=1777,size={_scratch(house)}"
+    options = f"mode=1777,size={house.its.scratch}"
     mount("tmpfs", _place("tmp"), "tmpfs", MS.NOSUID | MS.NODEV, options)
     target = _place("sys")
     if house.network == "none":
-        mount("sysfs", target, "sysfs", QUIET | MS.RDONLY)
+        mount("sysfs", target, "sysfs", QUIET_READ_ONLY)
     else:  # a sysfs shows a network namespace, and only its owner may mount it
-        mount("/sys", target, None, MS.BIND | MS.REC)
+        mount("/sys", target, None, TREE_BIND)
         mount_setattr("sys", MOUNT_ATTR.RDONLY)
 
 
@@ -361,11 +365,11 @@ def mount_tmp_and_sys(house: House) -> None:
 def mask_paths(house: House) -> None:
     # All of these lie in mounts of our own making, so no link of the egg's is on the way.
     for path in filter(os.path.lexists, HIDDEN_DIRECTORIES):
-        mount("tmpfs", path, "tmpfs", QUIET | MS.RDONLY, "size=0")
+        mount("tmpfs", path, "tmpfs", QUIET_READ_ONLY, "size=0")
     for path in filter(os.path.lexists, HIDDEN_FILES):
         mount("/dev/null", path, None, MS.BIND)
     for path in filter(os.path.lexists, READ_ONLY):
-        mount(path, path, None, MS.BIND | MS.REC)
+        mount(path, path, None, TREE_BIND)
         mount_setattr(path, MOUNT_ATTR.RDONLY)
     if house.its.read_only:
         mount_setattr(".", MOUNT_ATTR.RDONLY, recursive=False)
@@ -492,9 +496,9 @@ def lay(house: House) -> None:
         house.tell = -1
 
 
-def furnish(house: House, plan: Plan, group: Group) -> None:
+def furnish(house: House, plan: Plan, limits: Limits, group: Group) -> None:
     """The nest's steps for one pet. Raises StepFailed."""
-    house.plan, house.group = plan, group
+    house.plan, house.limits, house.group = plan, limits, group
     for one in STEPS:
         if one.side == "nest" and not one.ahead:
             house.reports.append(one.run(house))

@@ -89,15 +89,15 @@ class Reporter:
 
     def done(self) -> None:
         """The command is about to be executed."""
-        self._say({"did": self._reports})
+        self._say("did", self._reports)
 
     def failed(self, error: StepFailed) -> None:
         """One step was refused; the process ends after it."""
-        self._say({"failed": error.step, "errno": error.errno, "error": str(error)})
+        self._say("failed", [error.step, error.errno, str(error)])
 
     def child(self, pid: int) -> None:
         """The process that will execute the command, as the nest counts pids."""
-        self._say({"child": pid})
+        self._say("child", pid)
 
-    def _say(self, message: dict[str, Any]) -> None:
-        os.write(self.pipe, json.dumps(message).encode() + b"\n")
+    def _say(self, kind: str, what: Any) -> None:
+        os.write(self.pipe, f"{kind} {json.dumps(what)}\n".encode())

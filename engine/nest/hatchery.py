@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Mapping
@@ -157,7 +156,7 @@ class Hatching:
                 name=record.name,
                 directory=dweller.directory,
                 layers=[keeper.store.layer_tree(layer) for layer in record.layers],
-                limits=record.limits,
+                scratch=hatching.scratch(record.limits),
                 hostname=record.hostname,
                 command=list(record.command),
                 environment=record.environment,
@@ -167,7 +166,7 @@ class Hatching:
                 user=record.user,
                 rlimits=keeper.cgroups.rlimits(record.limits),
             )
-            hatching.furnish(house, plan, dweller.group)
+            hatching.furnish(house, plan, record.limits, dweller.group)
             if house.child is None:
                 hatching.lay(house)
             hatching.move_in(house, self._born)
@@ -221,11 +220,9 @@ class Hatching:
         self.hatchery.lay_ahead_when_idle()
 
     def _write_care_log(self) -> None:
-        order = {one.name: place for place, one in enumerate(hatching.STEPS)}
-        steps = sorted(self.reports.steps, key=lambda report: order[report[0]])
         try:
-            with open(f"{self.dweller.directory}/care.json", "w") as file:
-                file.write(json.dumps(steps))  # json.dump encodes in Python, five times as slow
+            with open(f"{self.dweller.directory}/care.json", "wb") as file:
+                file.write(self.reports.to_json())
         except OSError as error:
             self.keeper.complain(f"{self.dweller.record.name}: no care log: {error}")
 

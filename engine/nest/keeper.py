@@ -25,6 +25,7 @@ from engine.errors import (
     ProcchiError,
 )
 from engine.forkserver import ForkServer
+from engine.hatching import STEPS
 from engine.idmap import IdMap
 from engine.images.store import Store
 from engine.model import (
@@ -273,7 +274,8 @@ class Keeper:
                 steps: list[Any] = json.load(file)
         except (OSError, ValueError) as error:
             raise ProcchiError(f"{name} has no care log that can be read: {error}") from error
-        return steps
+        order = {one.name: place for place, one in enumerate(STEPS)}  # the pet's side told last
+        return sorted(steps, key=lambda report: order.get(report[0], len(order)))
 
     def lives_on(self, egg: str) -> list[str]:
         """Pets and ghosts that hatched from the egg called `egg`."""

@@ -13,14 +13,26 @@ class Reports:
     """Everything that was told, up to the moment at which the pipe is closed."""
 
     def __init__(self) -> None:
-        self.steps: list[Any] = []
+        self._before: list[Any] = []
+        self._did = b""
+        """The steps' reports as they came: JSON that is kept more often than read."""
         self.failure: tuple[str, int, str] | None = None
         """The step that was refused, its errno, and the kernel's word."""
 
     @property
     def executed(self) -> bool:
         """Whether it got as far as execve."""
-        return self.failure is None and any(step[0] == "execve" for step in self.steps)
+        return self.failure is None and bool(self._did)
+
+    @property
+    def steps(self) -> list[Any]:
+        """Reports of all steps, in the order in which they were done, the nest's first."""
+        return [*self._before, *json.loads(self._did or b"[]")]
+
+    def to_json(self) -> bytes:
+        """`steps` as JSON."""
+        parts = json.dumps(self._before).encode(), self._did
+        return b"[" + b", ".join(part[1:-1] for part in parts if len(part) > 2) + b"]"
 
     def hear(
         self,
@@ -34,15 +46,16 @@ class Reports:
 
         `child` is called with the pid of a process that takes the teller's place.
         """
-        self.steps += before
+        self._before += before
 
         def line(text: bytes) -> None:
-            message = json.loads(text)
-            if "did" in message:
-                self.steps += message["did"]
-            elif "child" in message:
-                child(message["child"])
-            elif "failed" in message:
-                self.failure = (message["failed"], message["errno"], message["error"])
+            kind, _, what = text.partition(b" ")
+            if kind == b"did":
+                self._did = what
+            elif kind == b"child":
+                child(json.loads(what))
+            elif kind == b"failed":
+                step, errno, said = json.loads(what)
+                self.failure = (step, errno, said)
 
         Lines(loop, pipe, line, ended)

@@ -14,9 +14,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import c_char_p, c_int, c_long, c_uint, c_uint64, c_ulong, c_void_p
-from enum import IntFlag
 
 from engine.syswrap.constants import (
     AT_FDCWD,
@@ -87,12 +86,17 @@ LAST_DESCRIPTOR = 1 << 20
 """More than a process may open unless /proc/sys/fs/nr_open was raised."""
 
 
+_NAMES: Mapping[type, Sequence[tuple[int, str]]] = {
+    kind: [(int(flag), f"{kind.__name__}_{name}") for name, flag in kind.__members__.items()]
+    for kind in (CLONE, MNT, MOUNT_ATTR, MS, RESOLVE)
+}
+"""Of flags, as C writes them; worked out once, for enum's own way takes as long as a mount."""
+
+
 def _flags(value: int) -> str:
-    """A flag's names as C writes them: CLONE_NEWNS|CLONE_NEWPID."""
-    if isinstance(value, IntFlag) and value:
-        prefix = type(value).__name__
-        return "|".join(f"{prefix}_{flag.name}" for flag in value)
-    return str(int(value))
+    """A flag's names: CLONE_NEWNS|CLONE_NEWPID."""
+    bits = int(value)
+    return "|".join(name for bit, name in _NAMES.get(type(value), ()) if bits & bit) or str(bits)
 
 
 def mount(
@@ -359,6 +363,9 @@ def move_mount(tree: int, target: Path) -> None:
     )
 
 
+_CAPABILITIES = {int(cap): f"CAP_{name}" for name, cap in CAP.__members__.items()}
+
+
 class _CapHeader(ctypes.Structure):
     _fields_ = [("version", c_uint), ("pid", c_int)]
 
@@ -369,15 +376,15 @@ class _CapData(ctypes.Structure):
 
 def capset(kept: Iterable[CAP]) -> None:
     """capset(2): `kept` become the permitted and effective capabilities, none inheritable."""
-    names = sorted(kept)
-    mask = sum(1 << cap for cap in names)
+    numbers = sorted(map(int, kept))
+    mask = sum(1 << number for number in numbers)
     header = _CapHeader(LINUX_CAPABILITY_VERSION_3, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     data = (_CapData * 2)(_CapData(low, low, 0), _CapData(high, high, 0))
     call(
         "capset",
         lambda: _checked(_capset, ctypes.byref(header), ctypes.byref(data)) and None,
-        args="permitted=effective=" + ("|".join(f"CAP_{cap.name}" for cap in names) or "0"),
+        args="permitted=effective=" + ("|".join(_CAPABILITIES[one] for one in numbers) or "0"),
     )
 
 
@@ -390,17 +397,20 @@ def effective_capabilities() -> set[CAP]:
     return {cap for cap in CAP if mask >> cap & 1}
 
 
+_CAPBSET_DROP = int(PR.CAPBSET_DROP)
+
+
 def bound_capabilities(kept: Iterable[CAP]) -> None:
     """Drop everything but `kept` from the bounding and the ambient set (capabilities(7)).
 
     What is dropped here cannot come back through execve, set-uid or not.
     """
-    keep = frozenset(kept)
+    keep = frozenset(map(int, kept))
     for number in range(64):
         if number in keep:
             continue
         try:
-            _checked(_prctl, int(PR.CAPBSET_DROP), number, 0, 0, 0)
+            _checked(_prctl, _CAPBSET_DROP, number, 0, 0, 0)
         except OSError as error:
             if error.errno == errno.EINVAL:  # past the last capability this kernel knows
                 break

@@ -35,6 +35,7 @@ class Call(NamedTuple):
 
 
 _journal: list[Call] | None = None
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def shown(value: object) -> str:
     """An argument as strace would print it, long ones cut."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    text = _quoted(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 120 else text[:117] + '..."'
 
 

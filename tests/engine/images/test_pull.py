@@ -607,11 +607,16 @@ from engine.idmap import for_this_user
 from engine.images import pull
 from engine.images.store import Store
 
+def progress(step):
+    print(step.stage, step.done, flush=True)
+    if sys.argv[4:]:
+        sys.stdin.readline()
+
 pull(
     sys.argv[2],
     store=Store(sys.argv[1], for_this_user()),
     name=sys.argv[3],
-    progress=lambda step: print(step.stage, step.done, flush=True),
+    progress=progress,
 )
 """
 
@@ -625,12 +630,16 @@ def puller(store: Store, reference: str, name: str = "egg") -> list[str]:
 def killed_when(store: Store, reference: str, moment: str) -> Iterator[None]:
     """A pull, killed when it has said that it is so far: a stage, and how much of it is done."""
     stage, _, least = moment.partition(" ")
-    with subprocess.Popen(puller(store, reference), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
+    command = [*puller(store, reference), "step by step"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin and process.stdout
         for line in process.stdout:
             said, done = line.split()
             if said == stage and int(done) >= int(least):
                 break
+            process.stdin.write("\n")
+            process.stdin.flush()
         else:
             raise AssertionError(f"it never came to {moment}")
         process.kill()

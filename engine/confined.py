@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from engine.errors import BY_KIND, ProcchiError
-from engine.idmap import IdMap, become_root, clone_mapped
+from engine.idmap import Child, IdMap, become_root, clone_mapped
 from engine.syswrap import (
     CLONE,
     MNT,
@@ -32,14 +34,22 @@ _NAMESPACES = CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWNET | CLONE.NEWIPC | CLONE.N
 
 
 def run(work: Callable[[], Any], directory: str, idmap: IdMap, keep: tuple[int, ...] = ()) -> Any:
-    """`work()`'s result, made in a confined child whose root is `directory`, as the map's root.
+    """`work()`'s result, made in a confined child as `at_work` makes one."""
+    with at_work(work, directory, idmap, keep) as helper:
+        return helper.result()
 
-    `directory` must belong to the map's root, or to the caller. The result travels as JSON.
-    `keep` are the descriptors that `work` uses; every other one above 2 is closed. What
-    `work` needs must be imported before: no file of the host is there to import from.
 
-    The caller may have other threads; the child has none of them. A ProcchiError that `work`
-    raises is raised here; anything else, a death by signal included, as ProcchiError.
+@contextmanager
+def at_work(
+    work: Callable[[], Any], directory: str, idmap: IdMap, keep: tuple[int, ...] = ()
+) -> Iterator[Helper]:
+    """`work()` goes on while the block runs, in a confined child, and ends with it.
+
+    The child's root is `directory`, which must belong to the map's root, or to the caller; it is
+    the map's root there. `keep` are the descriptors that `work` uses; every other one above 2 is
+    closed. What `work` needs must be imported before: no file of the host is there to import from.
+
+    The caller may have other threads; the child has none of them.
     """
     result_end, report_end = os.pipe2(os.O_CLOEXEC)
     try:
@@ -47,31 +57,53 @@ def run(work: Callable[[], Any], directory: str, idmap: IdMap, keep: tuple[int, 
         if child.pid == 0:
             _in_the_child(work, directory, idmap, report_end, keep)
     except BaseException:
-        os.close(report_end)
         os.close(result_end)
         raise
-    os.close(report_end)
-    with open(result_end, "rb") as results:
-        try:
-            report = results.read()
-        except BaseException:  # Ctrl-C, say: the child must not work on alone
-            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
-            raise
-        finally:
-            _, status = os.waitpid(child.pid, 0)
-            os.close(child.pidfd)
-    if not report:
-        raise ProcchiError(f"the confined helper ended with {_ending(status)} and said nothing")
-    answer = json.loads(report)
-    if "error" in answer:
-        raise BY_KIND.get(answer["kind"], ProcchiError)(answer["error"])
-    return answer["result"]
+    finally:
+        os.close(report_end)
+    try:
+        yield Helper(child, result_end)
+    finally:
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        os.close(child.pidfd)
+        os.close(result_end)
 
 
-def _ending(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return signal.Signals(os.WTERMSIG(status)).name
-    return f"status {os.waitstatus_to_exitcode(status)}"
+class Helper:
+    """A confined child at work."""
+
+    def __init__(self, child: Child, report: int) -> None:
+        self._child, self._report = child, report
+
+    def has_ended(self) -> bool:
+        """Whether `result` need not wait."""
+        poll = select.poll()
+        poll.register(self._report, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def result(self) -> Any:
+        """What its work came to, which travels as JSON.
+
+        A ProcchiError that the work raised is raised here; anything else, a death by signal
+        included, as ProcchiError.
+        """
+        with open(self._report, "rb", closefd=False) as file:
+            report = file.read()
+        if not report:
+            ended = os.waitid(os.P_PIDFD, self._child.pidfd, os.WEXITED | os.WNOWAIT)
+            raise ProcchiError(f"the confined helper ended with {_ending(ended)} and said nothing")
+        answer = json.loads(report)
+        if "error" in answer:
+            raise BY_KIND.get(answer["kind"], ProcchiError)(answer["error"])
+        return answer["result"]
+
+
+def _ending(ended: os.waitid_result | None) -> str:
+    assert ended is not None
+    if ended.si_code == os.CLD_EXITED:
+        return f"status {ended.si_status}"
+    return signal.Signals(ended.si_status).name
 
 
 def _in_the_child(

@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from engine.syswrap import PR, prctl
 MOST = 3
 """At once, as docker fetches them: more would only share the same line."""
 _TICK = 0.1
-"""Seconds between two reports of a layer in the same state."""
+"""Seconds between two reports of a layer in the same state, and at most between two of all."""
 
 Tell = Callable[[str, int], None]
 """Says a layer's state and how many of its bytes are there."""
@@ -36,8 +36,14 @@ class Job(NamedTuple):
     """Does it. Raises ProcchiError or OSError."""
 
 
-def fetch_abreast(jobs: Sequence[Job], progress: Callable[[Progress], None]) -> None:
-    """Do all `jobs`. Raises what the first one that fails raised; the others are ended then."""
+def fetch_abreast(
+    jobs: Sequence[Job], progress: Callable[[Progress], None]
+) -> Generator[str, None, None]:
+    """Do all `jobs`, and say the digest of each layer that is there.
+
+    Raises what the first one that fails raised; the others are ended then, and when the iterator
+    is closed.
+    """
     states = {job.digest: LayerProgress(job.digest, "waiting", 0, job.size) for job in jobs}
     total = sum(job.size for job in jobs)
     waiting = list(jobs)[::-1]
@@ -55,6 +61,8 @@ def fetch_abreast(jobs: Sequence[Job], progress: Callable[[Progress], None]) -> 
                     digest = child.job.digest
                     state, have = message["at"]
                     states[digest] = LayerProgress(digest, state, have, child.job.size)
+                if messages is None:
+                    yield child.job.digest
             done = sum(state.done for state in states.values())
             progress(Progress("downloading", done, total, tuple(states.values())))
 
@@ -93,10 +101,11 @@ def _children() -> Iterator[list[_Child]]:
 
 
 def _ready(children: Sequence[_Child]) -> list[_Child]:
+    """Those that have something to say, or nobody after a while."""
     waiting = select.poll()
     for child in children:
         waiting.register(child.pipe, select.POLLIN)
-    heard = {fd for fd, _ in waiting.poll()}
+    heard = {fd for fd, _ in waiting.poll(_TICK * 1000)}
     return [child for child in children if child.pipe in heard]
 
 

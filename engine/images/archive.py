@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import resource
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine import confined
-from engine.errors import PullFailed
+from engine.errors import ProcchiError, PullFailed
 from engine.idmap import IdMap
 from engine.images.blocks import Blocks, OverBudget
 from engine.images.bounds import MORE, Bounds
 from engine.images.extract import Extractor, Owners
+from engine.images.layout import Unfit
 from engine.images.ledger import record
 from engine.images.tar import entries
 from engine.images.walking import size_of_files
@@ -73,86 +77,113 @@ def unpack(
     ledger: int,
     keep: tuple[int, ...] = (),
 ) -> Unpacked:
-    """Unpack the archive open at `archive`, as `unpack_layers` does."""
-    return unpack_layers(
-        [Packed(archive)],
-        directory,
-        idmap,
-        bounds=bounds,
-        progress=progress,
-        ledger=ledger,
-        keep=keep,
-    )
+    """Unpack the archive open at `archive`, as `unpacking` does."""
+    with unpacking(1, directory, idmap, bounds, progress, ledger, keep) as tree:
+        tree.put(Packed(archive))
+        return tree.finish()
 
 
-def unpack_layers(
-    layers: Sequence[Packed],
+@contextmanager
+def unpacking(
+    count: int,
     directory: str,
     idmap: IdMap,
-    *,
     bounds: Bounds,
     progress: Callable[[Progress], None],
     ledger: int,
     keep: tuple[int, ...] = (),
-) -> Unpacked:
-    """Unpack `layers`, lowest first, into the empty `directory`, under `idmap`.
+) -> Iterator[Unpacking]:
+    """A tree in the empty `directory`, to which `count` layers come one after the other.
 
     How they are compressed is told by content. What the tree holds is written to the file open
-    at `ledger`. `keep` are descriptors that the child holds on
-    to, so that a lock lasts as long as the work does. Raises PullFailed, its text without the
-    archive's name; what was unpacked so far stays in `directory`. To be called in
-    the main thread.
+    at `ledger`. `keep` are descriptors that the child holds on to, so that a lock lasts as long as
+    the work does. What was unpacked so far stays in `directory`, whatever happens. To be called
+    in the main thread.
     """
-    sizes = [os.fstat(layer.fd).st_size for layer in layers]
-    if not all(sizes):
-        raise PullFailed("is empty")
     owners = Owners(
         sum(extent.length for extent in idmap.uids), sum(extent.length for extent in idmap.gids)
     )
-    archives = [layer.fd for layer in layers]
-    with _watched(layers, sizes, progress):
-        result = confined.run(
-            lambda: _unpack_here(layers, sizes, bounds, owners, ledger),
-            directory,
-            idmap,
-            keep=(*archives, ledger, *keep),
-        )
-    return Unpacked(*result)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def work() -> Unpacked:
+        return _unpack_here(count, theirs, bounds, owners, ledger)
+
+    with (
+        ours,
+        theirs,
+        confined.at_work(work, directory, idmap, (theirs.fileno(), ledger, *keep)) as helper,
+    ):
+        theirs.close()
+        yield Unpacking(helper, ours, progress)
 
 
-@contextmanager
-def _watched(
-    layers: Sequence[Packed], sizes: Sequence[int], progress: Callable[[Progress], None]
-) -> Iterator[None]:
-    """Call `progress` ten times a second while the block runs.
+class Unpacking:
+    """A tree in the making. A confined child unpacks each layer as soon as it is there."""
 
-    The child reads through the same open files (open(2), "open file descriptions"), so their
-    offsets are the parent's too. A timer's signal, because the parent may have no second thread.
-    """
+    def __init__(
+        self, helper: confined.Helper, way: socket.socket, progress: Callable[[Progress], None]
+    ) -> None:
+        self._helper, self._way, self._progress = helper, way, progress
+        self._layers: list[tuple[Packed, int]] = []
+        """With the bytes that each has."""
 
-    def tick(*_: Any) -> None:
-        tell([os.lseek(layer.fd, 0, os.SEEK_CUR) for layer in layers])
+    def put(self, layer: Packed) -> None:
+        """Hand over the next layer, lowest first; it stays open. Raises Unfit."""
+        size = os.fstat(layer.fd).st_size
+        if not size:
+            raise Unfit("is empty")
+        self._layers.append((layer, size))
+        message = json.dumps([layer.diff_id, size]).encode()
+        with contextlib.suppress(BrokenPipeError):  # it has failed, and says why in `finish`
+            socket.send_fds(self._way, [message], [layer.fd])
 
-    def tell(offsets: Sequence[int]) -> None:
-        each = tuple(
+    def meanwhile(self, now: Progress) -> None:
+        """Tell of a download, while what has come already is unpacked. Raises Unfit."""
+        if self._helper.has_ended():
+            self._result()
+        ours = {layer.digest: layer for layer in self._states()}
+        self._progress(now._replace(layers=tuple(ours.get(one.digest, one) for one in now.layers)))
+
+    def finish(self) -> Unpacked:
+        """Wait until all of them are unpacked. Raises Unfit, its text without the archive's name.
+
+        `progress` is called ten times a second. A timer's signal does it, because the caller may
+        have no second thread.
+        """
+        handler = signal.signal(signal.SIGALRM, lambda *_: self._tell())
+        timer = signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
+        try:
+            result = self._result()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, handler)
+        self._tell()
+        return result
+
+    def _result(self) -> Unpacked:
+        try:
+            return Unpacked(*self._helper.result())
+        except ProcchiError as error:
+            raise Unfit(str(error)) from None
+
+    def _tell(self) -> None:
+        states = self._states()
+        done, total = sum(one.done for one in states), sum(one.total for one in states)
+        named = tuple(one for one in states if one.digest)
+        self._progress(Progress("unpacking", done, total, named))
+
+    def _states(self) -> list[LayerProgress]:
+        # The child reads through the same open files (open(2), "open file descriptions"), so their
+        # offsets are ours too.
+        offsets = [os.lseek(layer.fd, 0, os.SEEK_CUR) for layer, _ in self._layers]
+        return [
             LayerProgress(layer.name, "unpacking" if done < size else "unpacked", done, size)
-            for layer, size, done in zip(layers, sizes, offsets, strict=True)
-            if layer.name
-        )
-        progress(Progress("unpacking", sum(offsets), sum(sizes), each))
-
-    handler = signal.signal(signal.SIGALRM, tick)
-    timer = signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
-    tell(sizes)
+            for (layer, size), done in zip(self._layers, offsets, strict=True)
+        ]
 
 
 def _unpack_here(
-    layers: Sequence[Packed], sizes: Sequence[int], bounds: Bounds, owners: Owners, ledger: int
+    count: int, way: socket.socket, bounds: Bounds, owners: Owners, ledger: int
 ) -> Unpacked:
     """Unpack into `/`. Runs in the confined child."""
     prctl(PR.SET_PDEATHSIG, signal.SIGKILL)
@@ -161,15 +192,18 @@ def _unpack_here(
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     tree = _Tree(bounds, owners)
-    for number, (layer, compressed) in enumerate(zip(layers, sizes, strict=True), 1):
+    for number in range(1, count + 1):
+        message, (fd,), _, _ = socket.recv_fds(way, 4096, 1)
+        diff_id, compressed = json.loads(message)
         try:
-            tree.put(layer, compressed)
+            tree.put(fd, diff_id, compressed)
         except PullFailed as error:
-            which = f"layer {number} of {len(layers)} " if len(layers) > 1 else ""
+            which = f"layer {number} of {count} " if count > 1 else ""
             raise PullFailed(f"{which}{error}") from None
+        os.close(fd)
     if not tree.count:
         raise PullFailed("is an archive that holds nothing")
-    size = size_of_files() if len(layers) > 1 else tree.size
+    size = size_of_files() if count > 1 else tree.size
     record(ledger, tree.sums)
     return Unpacked(chain_id(tree.diff_ids), size, tree.count, dict(tree.left_out))
 
@@ -186,12 +220,12 @@ class _Tree:
         self.sums = dict[int, int]()
         """Checksums of files, by inode number."""
 
-    def put(self, layer: Packed, compressed: int) -> None:
-        """Unpack one layer, of `compressed` bytes, over those before it."""
+    def put(self, fd: int, diff_id: str | None, compressed: int) -> None:
+        """Unpack the layer open at `fd`, of `compressed` bytes, over those before it."""
         budget = self._bounds.budget(compressed)
-        os.lseek(layer.fd, 0, os.SEEK_SET)  # the same layer may come twice
+        os.lseek(fd, 0, os.SEEK_SET)  # the same layer may come twice
         try:
-            blocks = Blocks(layer.fd, budget)
+            blocks = Blocks(fd, budget)
             extractor = Extractor(blocks, self._owners, self.sums, over=bool(self.diff_ids))
             for entry in entries(blocks):
                 self.count += 1
@@ -210,8 +244,8 @@ class _Tree:
             raise PullFailed(self._bomb(budget)) from None
         except MemoryError:
             raise PullFailed("needs more memory to unpack than any honest archive does") from None
-        if layer.diff_id not in (None, digest):
-            raise PullFailed(f"unpacks to {digest}, and its image says {layer.diff_id}")
+        if diff_id not in (None, digest):
+            raise PullFailed(f"unpacks to {digest}, and its image says {diff_id}")
         self.diff_ids.append(digest)
         self.left_out += extractor.left_out
 

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from engine.images.manifest import Configuration, Descriptor, Document
 from engine.images.platforms import Platform
 from engine.images.saying import about
 from engine.images.saying import shown as shown_value
+from engine.model import Progress
 
 _BLOCK = 1 << 20
 _MOST_LINKS = 40
@@ -38,8 +39,13 @@ class Image:
     """Bytes that bringing its layers takes, compressed as they are."""
     names: tuple[str, ...]
     """What tells its layers apart, lowest first: digests."""
-    layers: Callable[[], Any]
-    """A context manager: open files of the layers, lowest first. Raises PullFailed."""
+    layers: Callable[[Callable[[Progress], None]], AbstractContextManager[Iterator[int]]]
+    """Brings them, telling how it goes: open files of the layers, lowest first, each as soon as it
+    is there. They stay open during the block. Raises PullFailed."""
+
+
+class Unfit(PullFailed):
+    """What came was what was promised, and is no root filesystem all the same."""
 
 
 def find(root: int, shown: str, platform: Platform) -> Image | None:
@@ -71,11 +77,9 @@ def _oci(root: int, shown: str, platform: Platform) -> Image:
     configuration.check(len(found.layers), None if chosen else platform)
 
     @contextmanager
-    def layers() -> Iterator[Sequence[int]]:
+    def layers(_: Callable[[Progress], None]) -> Iterator[Iterator[int]]:
         with ExitStack() as held:
-            with about(shown):
-                files = [_open(held, root, _blob(layer), layer) for layer in found.layers]
-            yield files
+            yield (_open(held, root, shown, _blob(layer), layer) for layer in found.layers)
 
     names = tuple(layer.digest for layer in found.layers)
     return Image(configuration, sum(layer.size for layer in found.layers), names, layers)
@@ -128,22 +132,23 @@ def _docker(root: int, shown: str, platform: Platform, images: list[dict[str, An
     configuration.check(len(paths), platform)
 
     @contextmanager
-    def layers() -> Iterator[Sequence[int]]:
+    def layers(_: Callable[[Progress], None]) -> Iterator[Iterator[int]]:
         with ExitStack() as held:
-            with about(shown):
-                files = [_open(held, root, path) for path in paths]
-            yield files
+            yield (_open(held, root, shown, path) for path in paths)
 
     # Their size is bounded already: they lie here as they are.
     return Image(configuration, 0, configuration.diff_ids, layers)
 
 
-def _open(held: ExitStack, root: int, path: str, named: Descriptor | None = None) -> int:
+def _open(
+    held: ExitStack, root: int, shown: str, path: str, named: Descriptor | None = None
+) -> int:
     """A layer's file, checked against its descriptor. It is closed with `held`."""
-    fd = _open_below(root, path)
-    held.callback(os.close, fd)
-    if named:
-        check_file(fd, named)
+    with about(shown):
+        fd = _open_below(root, path)
+        held.callback(os.close, fd)
+        if named:
+            check_file(fd, named)
     return fd
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from engine.errors import BadRequest, ProcchiError, PullFailed
 from engine.images import catalogue
-from engine.images.archive import Packed, chain_id, unpack, unpack_layers
+from engine.images.archive import Packed, Unpacked, chain_id, unpack, unpacking
 from engine.images.bounds import MORE
 from engine.images.layout import Image, find
 from engine.images.platforms import this_platform
 from engine.images.saying import about, printable
 from engine.images.sources import Archive, opened
-from engine.images.store import Fresh, Layer, Store
+from engine.images.store import Fresh, Layer, Staging, Store
 from engine.images.terms import Terms
 from engine.images.words import default_name, may_be_offered, without_password
 from engine.model import Egg, Progress, check_name, format_size, now
@@ -133,26 +133,40 @@ def _keep_image(
             most = terms.bounds.size
             more = f"{MORE}size={format_size(2 * image.size)}"
             raise PullFailed(f"{source}: has more than {format_size(most)} of layers ({more})")
-        with image.layers() as files, store.staging() as staging:
-            with about(source), staging.ledger() as ledger:
-                unpacked = unpack_layers(
-                    [Packed(*one) for one in zip(files, diff_ids, image.names, strict=True)],
-                    staging.tree,
-                    store.idmap,
-                    bounds=terms.bounds,
-                    progress=terms.progress,
-                    ledger=ledger,
-                    keep=(staging.lock,),
-                )
-            parts = [
-                (one, os.fstat(file).st_size) for one, file in zip(diff_ids, files, strict=True)
-            ]
+        with store.staging() as staging:
+            unpacked, parts = _unpack_image(image, staging, store, source, terms)
             terms.progress(Progress("storing", 0, None))
             left_out = dict(unpacked.left_out)
             layer = Layer(chain, unpacked.size, unpacked.entries, left_out, parts)
             egg = made(layer)
             store.put(egg, [Fresh(staging, layer, None)])
     return egg
+
+
+def _unpack_image(
+    image: Image, staging: Staging, store: Store, source: str, terms: Terms
+) -> tuple[Unpacked, list[tuple[str, int]]]:
+    """Its tree, and its layers as Layer.parts has them. They are unpacked as they come."""
+    diff_ids, parts = image.configuration.diff_ids, []
+    with (
+        staging.ledger() as ledger,
+        unpacking(
+            len(diff_ids),
+            staging.tree,
+            store.idmap,
+            terms.bounds,
+            terms.progress,
+            ledger,
+            (staging.lock,),
+        ) as tree,
+        image.layers(tree.meanwhile) as files,
+    ):
+        for file, diff_id, name in zip(files, diff_ids, image.names, strict=True):
+            parts.append((diff_id, os.fstat(file).st_size))
+            with about(source):
+                tree.put(Packed(file, diff_id, name))
+        with about(source):
+            return tree.finish(), parts
 
 
 def _root_filesystem(name: str, layer: Layer, source: str, terms: Terms) -> Egg:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from engine.errors import ProcchiError, PullFailed
+from engine.errors import PullFailed
 from engine.images import manifest
 from engine.images.abreast import Job, Tell, fetch_abreast
 from engine.images.download import Wanted, drop, fetched, forget, keep, path_of
-from engine.images.layout import Image, check_file
+from engine.images.layout import Image, Unfit, check_file
 from engine.images.manifest import Descriptor
 from engine.images.reference import Reference
 from engine.images.registry import Registry
@@ -44,29 +44,27 @@ def remote(
         different = {layer.digest: layer for layer in found.layers}
 
         @contextmanager
-        def layers() -> Iterator[Sequence[int]]:
+        def layers(progress: Callable[[Progress], None]) -> Iterator[Iterator[int]]:
             jobs = [
                 Job(layer.digest, layer.size, partial(_fetch, registry, layer, downloads))
                 for layer in different.values()
             ]
-            with about(reference):
-                fetch_abreast(jobs, terms.progress)
-            with ExitStack() as held:
-                paths = {digest: path_of(digest, downloads) for digest in different}
+
+            def files() -> Iterator[int]:
+                here = dict[str, int]()
+                for layer in found.layers:
+                    while layer.digest not in here:
+                        with about(reference):
+                            digest = next(arriving)
+                            here[digest] = _opened(held, path_of(digest, downloads))
+                    yield here[layer.digest]
+
+            with ExitStack() as held, closing(fetch_abreast(jobs, progress)) as arriving:
                 try:
-                    files = {
-                        digest: held.enter_context(open(path, "rb", 0)).fileno()
-                        for digest, path in paths.items()
-                    }
-                except FileNotFoundError:
-                    raise PullFailed(
-                        f"{reference}: another pull could not use a layer, and forgot it: try again"
-                    ) from None
-                try:
-                    yield [files[layer.digest] for layer in found.layers]
-                except ProcchiError:  # what is wrong with them will be wrong again
-                    for path in paths.values():
-                        forget(path)  # another pull may be reading it
+                    yield files()
+                except Unfit:  # what is wrong with them will be wrong again
+                    for digest in different:
+                        forget(path_of(digest, downloads))  # another pull may be reading it
                     raise
 
         yield Image(
@@ -75,6 +73,13 @@ def remote(
             tuple(layer.digest for layer in found.layers),
             layers,
         )
+
+
+def _opened(held: ExitStack, path: str) -> int:
+    try:
+        return held.enter_context(open(path, "rb", 0)).fileno()
+    except FileNotFoundError:
+        raise PullFailed("another pull could not use a layer, and forgot it: try again") from None
 
 
 def _fetch(registry: Registry, layer: Descriptor, downloads: str, tell: Tell) -> None:

@@ -67,6 +67,8 @@ def dump(value: Any) -> bytes:
 
 TAR = archive(entry("x", data=b"hello"))
 BLOB = gzip.compress(TAR, mtime=0)
+OTHER_BLOB = gzip.compress(archive(entry("y", data=b"below")), mtime=0)
+NO_TAR = gzip.compress(b"no tar at all" * 100, mtime=0)
 
 
 def configuration(**changes: Any) -> dict[str, Any]:
@@ -102,6 +104,18 @@ def serving(top: Any, media_type: str = MANIFEST) -> Answers:
 
 def with_layer(answer: Answer, **changes: Any) -> Answers:
     return serving(manifest(**changes)) | {f"blobs/{digest(BLOB)}": answer}
+
+
+def two_layers(lower: bytes, upper: Answer) -> Answers:
+    """An image of `lower`, and of BLOB over it, which is answered so."""
+    diff_ids = [digest(gzip.decompress(lower)), digest(TAR)]
+    body = dump(configuration(rootfs={"type": "layers", "diff_ids": diff_ids}))
+    layers = [named(LAYER, lower), named(LAYER, BLOB)]
+    return serving(manifest(config=named(CONFIG, body), layers=layers)) | {
+        f"blobs/{digest(body)}": Answer(body),
+        f"blobs/{digest(lower)}": Answer(lower),
+        f"blobs/{digest(BLOB)}": upper,
+    }
 
 
 def with_config(body: bytes) -> Answers:
@@ -488,6 +502,14 @@ SCENARIOS: dict[str, Scenario] = {
         "a-header-that-drips": (with_top(how="drip-header"), "is too slow"),
         "a-layer-that-hangs": (with_layer(Answer(BLOB, how="hang")), "is too slow"),
         "a-layer-that-drips": (with_layer(Answer(BLOB, how="drip")), "is too slow"),
+        "a-layer-that-drips-over-another": (
+            two_layers(OTHER_BLOB, Answer(BLOB, how="drip")),
+            "is too slow",
+        ),
+        "a-layer-that-hangs-over-one-that-is-no-tar": (
+            two_layers(NO_TAR, Answer(BLOB, how="hang")),
+            "layer 1 of 2 is not a tar archive",
+        ),
         "an-answer-that-is-no-http": (with_top(how="noise"), "tried 4 times"),
     }.items()
 }

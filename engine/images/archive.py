@@ -141,7 +141,7 @@ class Unpacking:
         """Tell of a download, while what has come already is unpacked. Raises Unfit."""
         if self._helper.has_ended():
             self._result()
-        ours = {layer.digest: layer for layer in self._states()}
+        ours = {layer.digest: layer for layer in self._states() if layer.done}
         self._progress(now._replace(layers=tuple(ours.get(one.digest, one) for one in now.layers)))
 
     def finish(self) -> Unpacked:

@@ -4,10 +4,12 @@
 
 An image of a real Debian and parts of this machine's /usr, more than 100 MB compressed, comes from
 a registry on loopback; and Debian's root file system from a tarball. Every run writes into a fresh
-directory of the same file system, in turn, and nothing is deleted before the end: on ext4,
-unpacking where much was just deleted is several times slower, for whoever comes next. `procchi
-pull` is the whole command, the nest's start included; `unpack` is our unpacker only. Memory is the
-most that the nest and all that it started had at once, each shared page counted once.
+directory, in turn, which goes before the next: of a tmpfs, or in DIRECTORY, where they all stay
+until the end. (ext4 gives no inode again for five minutes, and searches past all that were just
+deleted; a virtual machine gives memory back that lies idle, and is slow to have it again.)
+`procchi pull` is the whole command and starts the nest, unless it says that one runs; `unpack` is
+our unpacker only. Memory is the most that the nest and all that it started had at once, each shared
+page counted once.
 """
 
 from __future__ import annotations
@@ -44,13 +46,15 @@ MORE = ("libexec", "lib/git-core", "lib/python3", "lib/gcc", "bin", "share", "li
 LEAST = 105_000_000
 """Bytes of all layers, compressed."""
 OCI = "application/vnd.oci.image"
-WHOLE, INNER = OURS = ("procchi pull", "unpack")
+WHOLE, RUNNING, INNER = OURS = ("procchi pull", "procchi pull, a nest runs", "unpack")
 
 
 class Way(NamedTuple):
     """One way to have a root file system in a directory."""
 
     run: Callable[[Path], None]
+    before: Callable[[Path], None] = lambda _: None
+    """What is done first, and not timed."""
     tools: Sequence[str] = ()
     """What must be installed for it."""
     wanted: float | None = None
@@ -130,6 +134,11 @@ def procchi(words: str) -> Way:
     return Way(run)
 
 
+def start_nest(home: Path) -> None:
+    command = [str(PROCCHI), "eggs"]  # as any that asks it for something
+    subprocess.run(command, env=at(home), check=True, capture_output=True)
+
+
 def registry_ways(words: str) -> dict[str, Way]:
     def skopeo_and_umoci(place: Path) -> None:
         layout = f"{place}/layout:it"
@@ -148,8 +157,11 @@ def registry_ways(words: str) -> dict[str, Way]:
 
     return {
         WHOLE: procchi(words),
-        "skopeo copy + umoci unpack": Way(skopeo_and_umoci, ["skopeo", "umoci"], 1 / 3),
-        "podman pull": Way(podman, ["podman"], 1 / 3),
+        RUNNING: procchi(words)._replace(before=start_nest),
+        "skopeo copy + umoci unpack": Way(
+            skopeo_and_umoci, tools=["skopeo", "umoci"], wanted=1 / 3
+        ),
+        "podman pull": Way(podman, tools=["podman"], wanted=1 / 3),
     }
 
 
@@ -160,7 +172,7 @@ def tarball_ways(tarball: Path) -> dict[str, Way]:
         def run(place: Path) -> None:
             subprocess.run([*command, str(tarball), "-C", str(place)], check=True)
 
-        return Way(run, command[:1], wanted)
+        return Way(run, tools=command[:1], wanted=wanted)
 
     def with_unpack(place: Path) -> None:
         if os.geteuid() == 0:
@@ -177,13 +189,14 @@ def tarball_ways(tarball: Path) -> dict[str, Way]:
 
     return {
         WHOLE: procchi(str(tarball)),
+        RUNNING: procchi(str(tarball))._replace(before=start_nest),
         INNER: Way(with_unpack),
         "bsdtar -xf": with_tool("bsdtar", "-xf"),
         "tar -xzf": with_tool("tar", "-xzf", wanted=0.7),
     }
 
 
-def compare(title: str, ways: dict[str, Way], work: Path, rounds: int) -> None:
+def compare(title: str, ways: dict[str, Way], work: Path, rounds: int, tidy: bool) -> None:
     """Time all in turn; print medians, and what part of each peer's ours is."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     absent = {
@@ -197,6 +210,7 @@ def compare(title: str, ways: dict[str, Way], work: Path, rounds: int) -> None:
                 continue
             place = work / f"{title}-{name}-{number}".replace(" ", "_")
             place.mkdir()
+            way.before(place)
             os.sync()
             start = time.perf_counter()
             try:
@@ -205,8 +219,10 @@ def compare(title: str, ways: dict[str, Way], work: Path, rounds: int) -> None:
                 absent[name] = f"does not run here: {error}"
                 continue
             taken[name].append(time.perf_counter() - start)
-            if name == WHOLE:
+            if name in (WHOLE, RUNNING):
                 stop_nest(place)
+            if tidy:
+                remove(place)
     middle = {name: statistics.median(seconds) for name, seconds in taken.items() if seconds}
     print(f"\n{title}, {rounds} rounds: seconds")
     for name, way in ways.items():
@@ -216,9 +232,13 @@ def compare(title: str, ways: dict[str, Way], work: Path, rounds: int) -> None:
         spread = f"({min(taken[name]):.2f} to {max(taken[name]):.2f})"
         row = f"  {name:28}{middle[name]:7.2f}  {spread:16}"
         if name not in OURS:
-            parts = [f"{one} {middle[one] / middle[name]:.2f}" for one in OURS if one in middle]
-            row += f"  {', '.join(parts)} of it"
+            parts = [f"{middle[one] / middle[name]:.2f}" for one in OURS if one in middle]
+            row += f"  ours are {', '.join(parts)} of it"
         print(row + (f"   ({way.wanted:.2f} wanted)" if way.wanted else ""))
+
+
+def remove(place: Path) -> None:
+    subprocess.run(["rm", "-rf", "--one-file-system", str(place)], check=False)
 
 
 def stop_nest(home: Path) -> None:
@@ -281,22 +301,27 @@ def main() -> None:
     words = asked.parse_args()
     tarball = debian()
     work = Path(tempfile.mkdtemp(prefix="bench-pull-", dir=words.work))
+    tidy = words.work is None
+    if tidy:
+        subprocess.run(["mount", "-t", "tmpfs", "bench", work], check=True)
     try:
         if shutil.which("docker-registry"):
             files = layers(tarball, work)
             with serve(work, tls=False) as registry:
                 push(files, f"http://{registry.host}/v2/bench")
                 image = f"{registry.host}/bench:big"
-                compare("from a registry", registry_ways(image), work, words.rounds)
+                compare("from a registry", registry_ways(image), work, words.rounds, tidy)
                 home = work / "memory"
                 home.mkdir()
                 memory(image, home)
         else:
             print("from a registry: docker-registry is not installed, and so no figures")
         subprocess.run(["cksum", str(tarball)], stdout=subprocess.DEVNULL, check=True)  # cached now
-        compare("from a tarball", tarball_ways(tarball), work, words.rounds)
+        compare("from a tarball", tarball_ways(tarball), work, words.rounds, tidy)
     finally:
-        subprocess.run(["rm", "-rf", "--one-file-system", str(work)], check=False)
+        if tidy:
+            subprocess.run(["umount", "--lazy", work], check=True)
+        remove(work)
 
 
 if __name__ == "__main__":

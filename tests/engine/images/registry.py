@@ -76,14 +76,16 @@ def serve(place: Path, tls: bool) -> Iterator[Registry]:
             ["docker-registry", "serve", str(place / "settings.yml")], stdout=log, stderr=log
         ) as process,
     ):
-        host, port = registry.host.split(":")
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection((host, int(port))).close()
-                break
-            except ConnectionRefusedError:
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.05)
-        yield registry
-        process.kill()
+        try:
+            host, port = registry.host.split(":")
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    socket.create_connection((host, int(port))).close()
+                    break
+                except ConnectionRefusedError:
+                    assert process.poll() is None and time.monotonic() < deadline
+                    time.sleep(0.05)
+            yield registry
+        finally:
+            process.kill()

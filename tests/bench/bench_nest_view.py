@@ -5,10 +5,10 @@
 For each N: so many pets are really hatched, most on `sleep` and a few of them busy, and the
 session runs on a pty of 200x50 at 4 readings a second, for the largest N also at 1. Then btop,
 htop and systemd-cgtop (the Debian packages btop, htop and systemd) each run for as long on a pty
-of the same size, at their own usual pace. Printed for each: percent of one core; for the session
-also the nest's own, frames asked and made, seconds from the end of the imports to the first card,
-resident memory, and how long typing and scrolling take to be seen meanwhile (95th
-percentile, and the median).
+of the same size: btop looks every two seconds, as it usually does, the others once a second.
+Printed for each: percent of one core; for the session also the nest's own, frames asked and made,
+seconds from the end of the imports to the first card, resident memory, and how long typing and
+scrolling take to be seen meanwhile (95th percentile, and the median).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BUSY_CPU = 0.05
 PRESSES = 60
 PEERS = {
     "btop": ["btop"],
-    "htop": ["htop"],
+    "htop -d 10": ["htop", "-d", "10"],
     "systemd-cgtop": ["systemd-cgtop"],
 }
 ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[()][A-Z0-9]|[=>78M])")

@@ -7,8 +7,8 @@ session runs on a pty of 200x50 at 4 readings a second, for the largest N also a
 htop and systemd-cgtop (the Debian packages btop, htop and systemd) each run for as long on a pty
 of the same size: btop looks every two seconds, as it usually does, the others once a second.
 Printed for each: percent of one core; for the session also the nest's own, frames asked and made,
-seconds from the end of the imports to the first card, resident memory, and how long typing and
-scrolling take to be seen meanwhile (95th percentile, and the median).
+seconds from the end of the imports to the first frame and the first card, resident memory, and how
+long typing and scrolling take to be seen meanwhile (95th percentile, and the median).
 """
 
 from __future__ import annotations
@@ -111,13 +111,14 @@ def session() -> None:
 
     imported = time.monotonic()
     report = os.fdopen(int(os.environ["REPORT_FD"]), "w", buffering=1)
-    counted = {"asked": 0, "made": 0}
+    counted = {"asked": 0, "made": 0, "first": 0.0}
 
     def count(name: str, method: str) -> None:
         counted_one = getattr(ProcchiApp, method)
 
         def counting(self: ProcchiApp, *arguments: Any) -> Any:
             counted[name] += 1
+            counted["first"] = counted["first"] or time.monotonic() * (name == "made")
             return counted_one(self, *arguments)
 
         setattr(ProcchiApp, method, counting)
@@ -150,21 +151,23 @@ def measure_session(number: int, readings: float, seconds: float) -> None:
         scrolling, typing = latencies(program, number)
     finally:
         program.close()
-    asked, made = (after[key] - frames[key] for key in ("asked", "made"))
+    asked, made = (int(after[key] - frames[key]) for key in ("asked", "made"))
+    first_frame = frames["first"] - imported
     first_card = math.nan if first is None else first - imported
     print(
         f"{number:>5} {readings:>4g} Hz  face {face / took:>6.1%}  nest {nests / took:>6.1%}"
-        f"  frames {made:>4} of {asked:>4} asked  first card {first_card:.2f} s"
+        f"  frames {made:>4} of {asked:>4} asked"
+        f"  first frame {first_frame:.2f} s, card {first_card:.2f} s"
         f"  memory {now >> 20} M, {peak >> 20} M at most"
         f"  p95 scroll {p95(scrolling)}, type {p95(typing)}",
         flush=True,
     )
 
 
-def counted(program: Program) -> dict[str, int]:
+def counted(program: Program) -> dict[str, float]:
     os.kill(program.pid, 10)
     program.read(0.3)
-    told: dict[str, int] = json.loads(program.reports.readline())
+    told: dict[str, float] = json.loads(program.reports.readline())
     return told
 
 

@@ -21,8 +21,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import secrets
-import shutil
 from collections.abc import Sequence
 
 from engine.syswrap import write_file
@@ -40,12 +38,14 @@ def in_a_scope(command: Sequence[str]) -> list[str] | None:
     Only ordinary users need it, and only where a manager of theirs runs, which listens below
     their runtime directory.
     """
-    run = shutil.which("systemd-run")
+    from shutil import which  # late: it brings libraries along, which each fork of the nest copies
+
+    run = which("systemd-run")
     if os.geteuid() == 0 or run is None or not os.path.exists(f"{runtime_directory()}/bus"):
         return None
     return [
         *(run, "--user", "--scope", "--quiet", "--collect"),
-        *(f"--unit={UNIT}{secrets.token_hex(4)}", "--description=Procchi's pets"),
+        *(f"--unit={UNIT}{os.urandom(4).hex()}", "--description=Procchi's pets"),
         *("-p", "Delegate=yes", "-p", f"TimeoutStopSec={STOP_SECONDS}"),
         *("--", *command),
     ]

@@ -19,8 +19,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -287,7 +285,7 @@ class Store:
             if f"sha256:{name}" not in needed:
                 os.rename(
                     os.path.join(self._layers, name),
-                    os.path.join(self._staging, secrets.token_hex(8)),
+                    os.path.join(self._staging, os.urandom(8).hex()),
                 )
         for name in os.listdir(self._archives):
             link = os.path.join(self._archives, name)
@@ -345,7 +343,7 @@ class Store:
 
     @contextmanager
     def _workplace(self) -> Iterator[Staging]:
-        name = secrets.token_hex(8)
+        name = os.urandom(8).hex()
         path = os.path.join(self._staging, name)
         with self._locked():
             os.mkdir(path, 0o700)
@@ -379,7 +377,9 @@ class Store:
             if os.path.isdir(staging.tree):
                 # Its files belong to the pets' users, and a pet's root may remove them all.
                 confined.run(remove_contents, staging.tree, self.idmap, keep=(staging.lock,))
-            shutil.rmtree(staging.path, ignore_errors=True)
+            from shutil import rmtree  # late: the nest's forks copy each library that it has
+
+            rmtree(staging.path, ignore_errors=True)
         finally:
             os.close(staging.lock)
 

@@ -150,6 +150,7 @@ def test_nobody_without_the_token(address: str) -> None:
 def test_no_page_from_elsewhere_may_use_the_cookie(address: str, page: Page) -> None:
     host, _, token = address.partition("/?token=")
     page.goto(address)
+    Tab(page).until("The nest is empty.")  # its nest runs, and will be stopped
     port = host.rpartition(":")[2]
     cookies = {f"procchi-{port}": token}
     upgrade = {

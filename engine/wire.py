@@ -82,8 +82,7 @@ class Wire:
 
     def peer(self) -> int:
         """A pidfd of the nest; -1 where it is in a pid namespace out of sight."""
-        credentials = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid, _, _ = struct.unpack("iII", credentials)
+        pid, _, _ = credentials(self.sock)
         return os.pidfd_open(pid) if pid else -1
 
     def line(self) -> bytes | None:
@@ -211,6 +210,12 @@ def _run(command: list[str], environment: dict[str, str], at: Places) -> str:
         return ""
     said = done.stderr.decode(errors="replace").strip().splitlines()
     return said[-1] if said else "it said nothing"
+
+
+def credentials(sock: socket.socket) -> tuple[int, int, int]:
+    """Process (0 where out of sight), user and group at the other end: unix(7), SO_PEERCRED."""
+    pid, uid, gid = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid, gid
 
 
 def wait_for(fd: int, seconds: float | None = None) -> bool:

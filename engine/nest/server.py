@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from engine.nest.loop import Loop
 from engine.nest.releasing import release
 from engine.nest.watching import Observatory, Watcher
 from engine.syswrap import close_all_but
-from engine.wire import LONGEST_REQUEST, MOST_DESCRIPTORS, PROTOCOL, Wire, encode
+from engine.wire import LONGEST_REQUEST, MOST_DESCRIPTORS, PROTOCOL, Wire, credentials, encode
 
 LONGEST_BACKLOG = 64 << 20
 """Bytes not yet read by a client. One that lets more pile up is hung up on."""
@@ -60,8 +59,7 @@ class Server:
             self.loop.later(FULL_SECONDS, lambda: self.loop.readable(door, self._accept))
             return
         sock.setblocking(False)
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        _, uid, _ = struct.unpack("iII", credentials)
+        _, uid, _ = credentials(sock)
         visitor = Visitor(self, sock)
         if uid != os.geteuid():
             visitor.refuse(NestUnreachable(f"this nest belongs to user {os.geteuid()}"))

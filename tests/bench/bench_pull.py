@@ -4,12 +4,12 @@
 
 An image of a real Debian and parts of this machine's /usr, more than 100 MB compressed, comes from
 a registry on loopback; and Debian's root file system from a tarball. Every run writes into a fresh
-directory, in turn, which goes before the next: of a tmpfs, or in DIRECTORY, where they all stay
-until the end. (ext4 gives no inode again for five minutes, and searches past all that were just
-deleted; a virtual machine gives memory back that lies idle, and is slow to have it again.)
-`procchi pull` is the whole command and starts the nest, unless it says that one runs; `unpack` is
-our unpacker only. Memory is the most that the nest and all that it started had at once, each shared
-page counted once.
+directory, in turn: of a tmpfs, where it goes before the next one comes; or in DIRECTORY (and for
+who may not mount), where they all stay until the end. (ext4 gives no inode again for five minutes,
+and searches past all that were just deleted; a virtual machine gives memory back that lies idle,
+and is slow to have it again.) `procchi pull` is the whole command and starts the nest, unless it
+says that one runs; `unpack` is our unpacker only. Memory is the most that the nest and all that it
+started had at once, each shared page counted once.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def main() -> None:
     words = asked.parse_args()
     tarball = debian()
     work = Path(tempfile.mkdtemp(prefix="bench-pull-", dir=words.work))
-    tidy = words.work is None
+    tidy = words.work is None and os.geteuid() == 0
     if tidy:
         subprocess.run(["mount", "-t", "tmpfs", "bench", work], check=True)
     try:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from engine.images.platforms import runs_here as runs_here
     from engine.logs import Log as Log
     from engine.menu import commands as commands
+    from engine.model import Call as Call
     from engine.model import Check as Check
     from engine.model import Details as Details
     from engine.model import Egg as Egg
@@ -100,7 +101,7 @@ _MODULES = {
     "menu": "commands",
     "images.platforms": "runs_here",
     "moods": "remedy",
-    "model": "Check Details Egg EggDetails Epitaph Event Fact Freed LayerProgress Limits "
+    "model": "Call Check Details Egg EggDetails Epitaph Event Fact Freed LayerProgress Limits "
     "Meal Mood Offer PastMeal Pet Progress Readings Snapshot StepReport Verdict "
     "parse_size",
     "radiology": "xray",

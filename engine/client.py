@@ -15,6 +15,7 @@ from typing import Any, Literal
 from engine import wire
 from engine.errors import NestUnreachable, NoSuchEgg, ProcchiError
 from engine.model import (
+    Call,
     Details,
     Egg,
     EggDetails,
@@ -456,7 +457,10 @@ def care_log(name: str, *, meal: int | None = None) -> list[StepReport]:
     Raises NoSuchPet, and BadRequest for a meal that is not among the last that are kept.
     """
     steps = wire.request("care", name=name, meal=meal)["steps"]
-    return [StepReport(*report) for report in steps]
+    return [
+        StepReport(name, why, [Call(*made) for made in calls], usec)
+        for name, why, calls, usec in steps
+    ]
 
 
 def meals(name: str) -> list[PastMeal]:

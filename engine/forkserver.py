@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from engine.idmap import Child
+from engine.model import Call
 from engine.syswrap import (
     CLONE,
-    Call,
     SyscallError,
     clone3,
     close_all_but,
@@ -132,6 +132,7 @@ def _serve(sock: socket.socket, mains: Mapping[str, Main]) -> None:
                 refused = error.errno, error.syscall, error.arguments, error.filename
                 answer = {"refused": refused}
         if child.pid == 0:
+            gc.disable()  # it lives for milliseconds, and shall not copy pages to look for garbage
             mains[request["main"]](request["words"], kept)
         _send(
             sock,

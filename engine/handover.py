@@ -13,7 +13,7 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
-from engine.model import StepReport
+from engine.model import Call, StepReport
 from engine.steps import Reporter, Step, StepFailed
 from engine.syswrap import CAP, call, close_all_but, join_session_keyring
 
@@ -64,7 +64,7 @@ def execvpe(
                 worst = error.errno or worst
             continue
         shown = f'"{candidate}", {list(command)}, {len(environment)} variables'
-        made = {"name": "execve", "args": shown, "result": "does not return", "usec": 0.0}
+        made = Call("execve", shown, "does not return", 0.0)
         reporter.did(StepReport("execve", why, [made], 0.0))
         reporter.done()
         try:

@@ -526,14 +526,27 @@ class Pet:
         )
 
 
+class Call(NamedTuple):
+    """One system call as it was made."""
+
+    name: str
+    args: str
+    result: str
+    usec: float
+    """Microseconds, the call alone."""
+
+    def __str__(self) -> str:
+        """As strace(1) writes it."""
+        return f"{self.name}({self.args}) = {self.result}"
+
+
 class StepReport(NamedTuple):
     """What one step of hatching or feeding really did."""
 
     name: str
     why: str
     """One sentence."""
-    calls: Sequence[Mapping[str, Any]]
-    """Each system call: `name`, `args` (text), `result` (text), `usec`."""
+    calls: Sequence[Call]
     usec: float
     """Microseconds for the whole step."""
 

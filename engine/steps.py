@@ -47,7 +47,7 @@ class Step(NamedTuple, Generic[House]):
             except OSError as error:
                 raise StepFailed(self.name, error) from error
         usec = (time.perf_counter_ns() - start) / 1000
-        return StepReport(self.name, self.why, [made._asdict() for made in calls], usec)
+        return StepReport(self.name, self.why, calls, usec)
 
 
 class StepFailed(Exception):

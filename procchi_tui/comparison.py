@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from engine import StepReport
 from procchi_tui.pages.page import Block
-from procchi_tui.words import call_told, count
+from procchi_tui.words import count
 
 Part = TypeVar("Part")
 OURS, THEIRS, BOTH = "<", ">", "="
@@ -70,17 +70,17 @@ def _step(left: StepReport | None, right: StepReport | None) -> str:
 
 
 def _calls(left: StepReport | None, right: StepReport | None) -> Iterator[tuple[str, ...]]:
-    pairs = paired(left.calls if left else (), right.calls if right else (), lambda c: c["name"])
+    pairs = paired(left.calls if left else (), right.calls if right else (), lambda call: call.name)
     for ours, theirs in pairs:
         if theirs is None:
             assert ours is not None
-            yield f"{OURS} {ours['usec']:>6.0f} {'':>6} {'':>6}", call_told(ours)
+            yield f"{OURS} {ours.usec:>6.0f} {'':>6} {'':>6}", str(ours)
         elif ours is None:
-            yield f"{THEIRS} {'':>6} {theirs['usec']:>6.0f} {'':>6}", call_told(theirs)
+            yield f"{THEIRS} {'':>6} {theirs.usec:>6.0f} {'':>6}", str(theirs)
         else:
-            times = f"{ours['usec']:>6.0f} {theirs['usec']:>6.0f}"
-            times += f" {theirs['usec'] - ours['usec']:>+6.0f}"
-            same = call_told(ours) == call_told(theirs)
-            yield f"{BOTH if same else OURS} {times}", call_told(ours)
+            times = f"{ours.usec:>6.0f} {theirs.usec:>6.0f}"
+            times += f" {theirs.usec - ours.usec:>+6.0f}"
+            same = str(ours) == str(theirs)
+            yield f"{BOTH if same else OURS} {times}", str(ours)
             if not same:
-                yield f"{THEIRS} {' ' * len(times)}", call_told(theirs)
+                yield f"{THEIRS} {' ' * len(times)}", str(theirs)

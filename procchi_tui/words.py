@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from engine import Pet, Progress
 
@@ -83,11 +82,6 @@ def time_left(seconds: float) -> str:
 def count(number: int, one: str, many: str | None = None) -> str:
     """`1 pet`, `3 pets`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def call_told(call: Mapping[str, Any]) -> str:
-    """A recorded system call as strace(1) writes it."""
-    return f"{call['name']}({call['args']}) = {call['result']}"
 
 
 def names_in_words(names: Sequence[str]) -> str:

@@ -151,9 +151,9 @@ class _V1Group(Group):
         if pids := self._paths.get("pids"):
             write_file(f"{pids}/pids.max", "max" if limits.pids is None else str(limits.pids))
         if memory := self._paths.get("memory"):  # last: it alone may be refused for what is in use
-            self._limit_memory(memory, limits)
+            self._limit_memory(memory, limits, fresh)
 
-    def _limit_memory(self, directory: str, limits: Limits) -> None:
+    def _limit_memory(self, directory: str, limits: Limits, fresh: bool) -> None:
         """Memory, and memory plus swap: at the same number, there is no swap on top.
 
         The sum may never be below the part, so which is written first depends on where it goes.
@@ -167,8 +167,10 @@ class _V1Group(Group):
         if not os.path.exists(total):  # without swap accounting
             write_file(part, str(limit))
             return
-        with open(total) as file:
-            grows = both == -1 or both > int(file.read())
+        grows = False
+        if not fresh:
+            with open(total) as file:
+                grows = both == -1 or both > int(file.read())
         values = {part: str(limit), total: str(both)}
         for path in (total, part) if grows else (part, total):
             write_file(path, values[path])

@@ -111,6 +111,6 @@ def _shortened(command: Sequence[str]) -> list[str]:
 def _bounded(steps: Sequence[Sequence[Any]]) -> list[Any]:
     """Step reports, long arguments cut."""
     return [
-        [name, why, [call | {"args": call["args"][:LONGEST_TEXT]} for call in calls], usec]
+        [name, why, [[call, args[:LONGEST_TEXT], *rest] for call, args, *rest in calls], usec]
         for name, why, calls, usec in steps
     ]

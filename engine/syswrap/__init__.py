@@ -40,7 +40,7 @@ from engine.syswrap.constants import (
     TIOCSPTLCK,
 )
 from engine.syswrap.process import start_time, take_hold
-from engine.syswrap.record import Call, SyscallError, call, recording, write_down
+from engine.syswrap.record import SyscallError, call, recording, write_down
 
 __all__ = [
     "CAP",

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import signal
+import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from ctypes import c_char_p, c_int, c_long, c_uint, c_uint64, c_ulong, c_void_p
@@ -366,34 +367,31 @@ def move_mount(tree: int, target: Path) -> None:
 _CAPABILITIES = {int(cap): f"CAP_{name}" for name, cap in CAP.__members__.items()}
 
 
-class _CapHeader(ctypes.Structure):
-    _fields_ = [("version", c_uint), ("pid", c_int)]
-
-
-class _CapData(ctypes.Structure):
-    _fields_ = [("effective", c_uint), ("permitted", c_uint), ("inheritable", c_uint)]
+_CAP_HEADER = struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0)
+"""struct __user_cap_header_struct of linux/capability.h: the calling thread."""
+_CAP_DATA = struct.Struct("=6I")
+"""Twice struct __user_cap_data_struct: effective, permitted, inheritable, low bits first."""
 
 
 def capset(kept: Iterable[CAP]) -> None:
     """capset(2): `kept` become the permitted and effective capabilities, none inheritable."""
     numbers = sorted(map(int, kept))
     mask = sum(1 << number for number in numbers)
-    header = _CapHeader(LINUX_CAPABILITY_VERSION_3, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32
-    data = (_CapData * 2)(_CapData(low, low, 0), _CapData(high, high, 0))
+    data = _CAP_DATA.pack(low, low, 0, high, high, 0)
     call(
         "capset",
-        lambda: _checked(_capset, ctypes.byref(header), ctypes.byref(data)) and None,
+        lambda: _checked(_capset, _CAP_HEADER, data) and None,
         args="permitted=effective=" + ("|".join(_CAPABILITIES[one] for one in numbers) or "0"),
     )
 
 
 def effective_capabilities() -> set[CAP]:
     """The calling thread's effective capabilities (capget(2))."""
-    header = _CapHeader(LINUX_CAPABILITY_VERSION_3, 0)
-    data = (_CapData * 2)()
-    call("capget", lambda: _checked(_capget, ctypes.byref(header), ctypes.byref(data)), args="")
-    mask = data[0].effective | data[1].effective << 32
+    data = ctypes.create_string_buffer(_CAP_DATA.size)
+    call("capget", lambda: _checked(_capget, _CAP_HEADER, data), args="")
+    low, _, _, high, _, _ = _CAP_DATA.unpack(data.raw)
+    mask = low | high << 32
     return {cap for cap in CAP if mask >> cap & 1}
 
 

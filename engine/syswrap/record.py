@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from engine.model import Call
 
 T = TypeVar("T")
 
@@ -24,31 +25,21 @@ class SyscallError(OSError):
         return f"{self.syscall}({self.arguments}): {self.strerror}"
 
 
-class Call(NamedTuple):
-    """One system call as it was made."""
-
-    name: str
-    args: str
-    result: str
-    usec: float
-    """Microseconds, the call alone."""
-
-
 _journal: list[Call] | None = None
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@contextmanager
-def recording() -> Iterator[list[Call]]:
-    """Collect every call made inside the block, refused ones too."""
-    global _journal
-    calls: list[Call] = []
-    outer = _journal
-    _journal = calls
-    try:
-        yield calls
-    finally:
-        _journal = outer
+class recording:  # noqa: N801 (used as a function is)
+    """Collect every call made inside the block, refused ones too, in the list that it gives."""
+
+    def __enter__(self) -> list[Call]:
+        global _journal
+        self._outer, _journal = _journal, []
+        return _journal
+
+    def __exit__(self, *_: object) -> None:
+        global _journal
+        _journal = self._outer
 
 
 def shown(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import engine
-from procchi_tui.words import call_told
 
 
 def explain(steps: Sequence[engine.StepReport], *, stderr: bool = False) -> None:
@@ -20,5 +19,5 @@ def explain(steps: Sequence[engine.StepReport], *, stderr: bool = False) -> None
         )
         console.print(title, soft_wrap=True)
         for call in step.calls:
-            line = Text(f"      {call_told(call)}", "cyan")
-            console.print(line.append(f"  {call['usec']:.0f} µs", "dim"), soft_wrap=True)
+            line = Text(f"      {call}", "cyan")
+            console.print(line.append(f"  {call.usec:.0f} µs", "dim"), soft_wrap=True)

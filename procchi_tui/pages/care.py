@@ -9,7 +9,7 @@ from engine import StepReport
 from procchi_tui.comparison import compared
 from procchi_tui.nest_engine import Engine
 from procchi_tui.pages.page import Block, Page, Sight
-from procchi_tui.words import call_told, count, duration
+from procchi_tui.words import count, duration
 
 
 class Record(NamedTuple):
@@ -75,5 +75,5 @@ def _told(record: Record, steps: Sequence[StepReport]) -> Iterable[Block]:
         yield Block(
             f"{number}. {step.name}  {duration(step.usec / 1e6)}",
             step.why,
-            [(call_told(call), f"{call['usec']:.0f} µs") for call in step.calls],
+            [(str(call), f"{call.usec:.0f} µs") for call in step.calls],
         )

@@ -232,7 +232,7 @@ def test_chroot_alone_leaves_the_hosts_root_mounted_and_pivot_root_does_not(
 ) -> None:
     engine.hatch("walled")
     engine.hatch("shown", chroot_only=True)
-    calls = [call["name"] for step in engine.care_log("shown") for call in step.calls]
+    calls = [call.name for step in engine.care_log("shown") for call in step.calls]
     assert "chroot" in calls and "pivot_root" not in calls
     assert root_of_mount_namespace("shown") == os.stat("/").st_ino
     assert root_of_mount_namespace("walled") != os.stat("/").st_ino
@@ -252,7 +252,7 @@ def test_care_log_tells_the_steps_in_their_order(home: pathlib.Path) -> None:
     reports = engine.care_log("moka")
     assert [report.name for report in reports] == [step.name for step in STEPS]
     assert all(report.why for report in reports)
-    assert [call["name"] for call in reports[-1].calls] == ["execve"]
+    assert [call.name for call in reports[-1].calls] == ["execve"]
 
 
 def test_pets_are_listed_with_what_the_design_promises(home: pathlib.Path) -> None:

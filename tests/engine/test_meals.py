@@ -24,8 +24,8 @@ def test_the_last_meals_are_remembered_with_their_steps(home: pathlib.Path) -> N
     assert first.at < second.at
     steps = engine.care_log("moka", meal=1)
     assert steps[0].name == "clone"
-    assert steps[-1].name == "execve" and "exit 7" in steps[-1].calls[0]["args"]
-    assert any(call["name"] == "setns" for step in steps for call in step.calls)
+    assert steps[-1].name == "execve" and "exit 7" in steps[-1].calls[0].args
+    assert any(call.name == "setns" for step in steps for call in step.calls)
     assert engine.care_log("moka")[0].name == "directories"
     with pytest.raises(engine.BadRequest, match="meal 3 is not known"):
         engine.care_log("moka", meal=3)

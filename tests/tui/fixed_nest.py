@@ -14,6 +14,7 @@ from threading import Event as Flag
 from typing import Any, Self
 
 from engine import (
+    Call,
     Check,
     Details,
     Egg,
@@ -397,21 +398,18 @@ class FixedNest:
     def care_log(self, name: str, *, meal: int | None = None) -> list[StepReport]:
         self._known(name)
 
-        def call(name: str, args: str, result: str, usec: float) -> dict[str, Any]:
-            return {"name": name, "args": args, "result": result, "usec": usec}
-
         slower = sum(map(ord, name)) % 7
         session = StepReport(
             "session",
             "no terminal, no inherited descriptor",
-            [call("setsid", "", "2", 3), call("close_range", "3, ~0", "0", 5 + slower)],
+            [Call("setsid", "", "2", 3), Call("close_range", "3, ~0", "0", 5 + slower)],
             9.0 + slower,
         )
         if meal is not None:
-            joined = [call("setns", "5, CLONE_NEWPID", "0", 21)]
+            joined = [Call("setns", "5, CLONE_NEWPID", "0", 21)]
             return [StepReport("join namespaces", "so that it is in there", joined, 30.0), session]
-        made = [call("clone3", "CLONE_NEWUSER|CLONE_NEWPID", "4711", 812)]
-        named = [call("sethostname", f'"{name}"', "0", 4)]
+        made = [Call("clone3", "CLONE_NEWUSER|CLONE_NEWPID", "4711", 812)]
+        named = [Call("sethostname", f'"{name}"', "0", 4)]
         return [
             StepReport("user namespace", "so that its root is nobody on the host", made, 830.0),
             StepReport("hostname", "its own name for its own house", named, 6.0),

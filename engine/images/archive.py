@@ -23,7 +23,6 @@ from engine.images.extract import Extractor, Owners
 from engine.images.layout import Unfit
 from engine.images.ledger import record
 from engine.images.tar import entries
-from engine.images.walking import size_of_files
 from engine.model import GIB, LayerProgress, Progress, format_size
 from engine.syswrap import CAP, PR, capset, prctl
 
@@ -203,8 +202,7 @@ def _unpack_here(
         os.close(fd)
     if not tree.count:
         raise PullFailed("is an archive that holds nothing")
-    size = size_of_files() if count > 1 else tree.size
-    record(ledger, tree.sums)
+    size = record(ledger, tree.sums)
     return Unpacked(chain_id(tree.diff_ids), size, tree.count, dict(tree.left_out))
 
 

@@ -1,9 +1,8 @@
 """The bytes of an archive, uncompressed, read once from beginning to end.
 
-Decompression and hashing run in a thread of their own, a few megabytes ahead of whoever writes
-the files; both release the interpreter's lock, so on two cores the disk never waits for them.
-Start this only in a confined child: it starts a thread, and a decompressor is a parser of
-hostile data.
+Decompression and hashing have a thread each, a few megabytes ahead of whoever writes the files;
+both release the interpreter's lock, so that three cores are busy where there are as many. Start
+this only in a confined child: it starts threads, and a decompressor is a parser of hostile data.
 """
 
 from __future__ import annotations
@@ -122,24 +121,33 @@ class Blocks:
         self._source = _uncompressed(fd)
         self._budget = budget
         self._hash = hashlib.sha256()
-        self._queue: queue.Queue[bytes | Exception] = queue.Queue(_AHEAD)
+        self._ahead: queue.Queue[bytes | Exception] = queue.Queue(_AHEAD)
+        self._unhashed: queue.Queue[bytes] = queue.Queue(_AHEAD)
         self._chunk = memoryview(b"")
         self.ended = False
-        threading.Thread(target=self._pump, daemon=True).start()
+        self._hashing = threading.Thread(target=self._hash_all, daemon=True)
+        self._hashing.start()
+        threading.Thread(target=self._decompress_all, daemon=True).start()
 
-    def _pump(self) -> None:
+    def _decompress_all(self) -> None:
+        end: bytes | Exception = b""
         try:
             while chunk := self._source.read(_CHUNK):
-                self._hash.update(chunk)
-                self._queue.put(chunk)
-            self._queue.put(b"")
+                self._unhashed.put(chunk)
+                self._ahead.put(chunk)
         except Exception as error:  # whatever a decompressor raises is the archive's fault
-            self._queue.put(error)
+            end = error
+        self._unhashed.put(b"")
+        self._ahead.put(end)
+
+    def _hash_all(self) -> None:
+        while chunk := self._unhashed.get():
+            self._hash.update(chunk)
 
     def _next(self) -> memoryview:
         """What is at hand, at least one byte, or nothing at the end."""
         if not self._chunk and not self.ended:
-            got = self._queue.get()
+            got = self._ahead.get()
             if isinstance(got, Exception):
                 raise _damage(got) from None
             self.ended = not got
@@ -180,6 +188,7 @@ class Blocks:
         """The sha256 of the whole, read to its end."""
         while self._next():
             self._chunk = memoryview(b"")
+        self._hashing.join()
         return f"sha256:{self._hash.hexdigest()}"
 
 

@@ -27,15 +27,23 @@ NAMED = 20
 """Damaged files that are named; the others are counted."""
 _BLOCK = 1 << 20
 _FIELDS = ("mode", "owner", "group", "size", "time", "links", "content")
+_SIZE = 1 + _FIELDS.index("size")
+"""Where in a line, behind the path."""
 
 __all__ = ["NAMED", "compare", "crc32", "record"]
 
 
-def record(file: int, sums: Mapping[int, int]) -> None:
-    """Write the ledger of `/` to `file`. `sums` are checksums of files known already, by inode."""
+def record(file: int, sums: Mapping[int, int]) -> int:
+    """Write the ledger of `/` to `file`. `sums` are checksums of files known already, by inode.
+
+    Returns how many bytes all files have, holes included; each inode counts once.
+    """
+    sizes = dict[int, int]()
     with open(file, "w", encoding="utf-8", closefd=False) as out:
-        for path, *facts in _facts(sums):
-            out.write(json.dumps([path, *facts]) + "\n")
+        for inode, *line in _facts(sums):
+            sizes[inode] = line[_SIZE]
+            out.write(json.dumps(line) + "\n")
+    return sum(sizes.values())
 
 
 def compare(file: int) -> dict[str, Any]:
@@ -48,7 +56,7 @@ def compare(file: int) -> dict[str, Any]:
     entries = len(expected)
 
     def damage() -> Iterator[str]:
-        for path, *facts in _facts({}):
+        for _, path, *facts in _facts({}):
             before = expected.pop(path, None)
             if before is None:
                 yield f"{printable(path)}: was not there"
@@ -67,7 +75,7 @@ def compare(file: int) -> dict[str, Any]:
 
 
 def _facts(sums: Mapping[int, int]) -> Iterator[tuple[Any, ...]]:
-    """Each entry below `/` with its facts, in an order that is always the same."""
+    """The inode and the line of each entry below `/`, in an order that is always the same."""
     for path, name, found in _walk():
         content: int | str | None = None
         size = time = links = 0
@@ -79,7 +87,8 @@ def _facts(sums: Mapping[int, int]) -> Iterator[tuple[Any, ...]]:
             content, time = os.fsdecode(os.readlink(name)), found.st_mtime_ns
         elif stat.S_ISDIR(found.st_mode):
             time = found.st_mtime_ns
-        yield path, found.st_mode, found.st_uid, found.st_gid, size, time, links, content
+        owner, group = found.st_uid, found.st_gid
+        yield found.st_ino, path, found.st_mode, owner, group, size, time, links, content
 
 
 def _walk() -> Iterator[tuple[str, bytes, os.stat_result]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from engine.errors import PullFailed
@@ -116,6 +117,10 @@ class _Extensions:
                     self.xattrs += 1
 
 
+_NOTHING = _Extensions()
+"""What is said about most entries."""
+
+
 def entries(blocks: Blocks) -> Iterator[Entry]:
     """The archive's entries in order.
 
@@ -141,7 +146,7 @@ def entries(blocks: Blocks) -> Iterator[Entry]:
         elif kind in b"MN":
             raise PullFailed("is one part of a multi-volume archive, or older than 1990")
         else:
-            yield _entry(blocks, header, everywhere, extensions or _Extensions())
+            yield _entry(blocks, header, everywhere, extensions or _NOTHING)
             extensions = None
         # The zeros at the end are missing from some archives, and other tars do without.
         header = blocks.take(BLOCK) if blocks.has_more() else _ZEROS
@@ -177,13 +182,16 @@ def _check_sum(header: bytes) -> None:
         raise _WrongSum("is damaged: the checksum of a header is wrong")
 
 
+@lru_cache(256)  # owners, modes and times come again and again
 def _number(raw: bytes, what: str) -> int:
     """Octal digits, or, for what they cannot hold, a big-endian number with the top bit set."""
     if raw[0] == 0xFF:
         return int.from_bytes(raw, "big", signed=True)
     if raw[0] & 0x80:
         return int.from_bytes(raw, "big") - (1 << 8 * len(raw) - 1)
-    digits = raw.split(b"\0", 1)[0].strip(b" ")
+    digits = raw.rstrip(b"\0 ")
+    if not digits.isdigit():  # spaces before them, or something behind a zero
+        digits = raw.split(b"\0", 1)[0].strip(b" ")
     if digits.isdigit() and b"8" not in digits and b"9" not in digits:
         return int(digits, 8)
     if digits:
@@ -259,7 +267,8 @@ def _entry(
         )
     padding = _padding(stored)
     size = stored
-    extents: tuple[Extent, ...] = (Extent(0, stored),)
+    whole: tuple[Extent, ...] = (Extent(0, stored),)
+    extents = whole
     if flag == ord("S"):
         size, extents = _old_gnu_sparse(blocks, header)
     elif kind is Kind.FILE and b"GNU.sparse.major" in records:
@@ -267,7 +276,7 @@ def _entry(
         stored -= used
     elif kind is Kind.FILE and (extensions.map or b"GNU.sparse.map" in records):
         size, extents = _pax_sparse_0(records, extensions.map)
-    if kind is Kind.FILE:
+    if extents is not whole:
         _check_extents(size, extents, stored)
     mtime_ns = (
         _mtime_ns(records[b"mtime"])

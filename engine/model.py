@@ -309,8 +309,7 @@ class LayerProgress(NamedTuple):
     digest: str
     """What tells it from the others: `sha256:…` of the layer as it was packed."""
     state: str
-    """`waiting`, `downloading`, `checking`, `here` (fetched, or there already), `unpacking` or
-    `unpacked`."""
+    """`waiting`, `downloading`, `here` (fetched, or there already), `unpacking` or `unpacked`."""
     done: int
     """Bytes, of the layer as it was packed."""
     total: int

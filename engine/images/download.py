@@ -23,6 +23,7 @@ from engine.images import web
 from engine.images.bounds import MORE
 from engine.images.locks import locked
 from engine.images.saying import about
+from engine.images.sums import Sum
 from engine.images.web import TryAgain
 from engine.model import Progress, format_size
 
@@ -63,11 +64,19 @@ class _Note:
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
+class Fetched(NamedTuple):
+    """A file that is whole."""
+
+    path: str
+    sha256: str
+    """Hexadecimal."""
+
+
 @contextmanager
 def downloaded(
     url: str, wanted: Wanted, directory: str, progress: Callable[[Progress], None]
-) -> Iterator[str]:
-    """The path of what `url` holds; removed after the block, unless it was interrupted.
+) -> Iterator[Fetched]:
+    """What `url` holds; removed after the block, unless it was interrupted.
 
     A download that fails on the way leaves its beginning in `directory` for the next one.
     Raises NoSuchEgg or PullFailed.
@@ -81,20 +90,20 @@ def downloaded(
                     web.check_way(answer)
                 yield answer
 
-        with fetched(ask, wanted, directory, progress) as path:
+        with fetched(ask, wanted, directory, progress) as found:
             try:
-                yield path
+                yield found
             except ProcchiError:
-                drop(path)  # whatever is wrong with it will be wrong with it again
+                drop(found.path)  # whatever is wrong with it will be wrong with it again
                 raise
-            forget(path)
+            forget(found.path)
 
 
 @contextmanager
 def fetched(
     ask: Ask, wanted: Wanted, directory: str, progress: Callable[[Progress], None]
-) -> Iterator[str]:
-    """The path of what `ask` brings, whole, locked during the block; it stays in `directory`.
+) -> Iterator[Fetched]:
+    """What `ask` brings, whole, locked during the block; it stays in `directory`.
 
     Nothing is asked for where another pull has brought it while we waited for the lock. Raises
     NoSuchEgg or PullFailed.
@@ -102,15 +111,15 @@ def fetched(
     path = path_of(wanted.key, directory)
     with locked(path, progress) as file:
         if not os.fstat(file.fileno()).st_nlink:
-            yield f"/proc/self/fd/{file.fileno()}"
+            yield Fetched(f"/proc/self/fd/{file.fileno()}", Sum().read_on(file.fileno()))
             return
         try:
-            _Download(ask, wanted, file, path + ".json", progress).run()
+            sha256 = _Download(ask, wanted, file, path + ".json", progress).run()
         except ProcchiError:
             if not os.fstat(file.fileno()).st_size:
                 drop(path)
             raise
-        yield path
+        yield Fetched(path, sha256)
 
 
 def path_of(key: str, directory: str) -> str:
@@ -155,17 +164,20 @@ class _Download:
         self._file = file
         self._note_path = note_path
         self._progress = progress
+        self._sum = Sum()
 
-    def run(self) -> None:
-        """Fetch it all."""
+    def run(self) -> str:
+        """Fetch it all. Returns its SHA-256, hexadecimal."""
         with about(self._wanted.shown):
             web.persistently(self._try, self._size)
+        return self._sum.read_on(self._file.fileno())
 
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
     def _try(self) -> None:
         note, have = self._read_note(), self._size()
+        self._sum.read_on(self._file.fileno())  # now: later a server would wait
         if have and have == self._wanted.size:
             return
         headers = dict(web.HEADERS)
@@ -240,6 +252,7 @@ class _Download:
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
+            self._sum.add(block)
         except OSError:
             self._start_over(_Note())  # a full disk is no place to keep half a file
             raise
@@ -247,6 +260,7 @@ class _Download:
     def _start_over(self, note: _Note) -> None:
         self._file.truncate(0)
         self._file.seek(0)
+        self._sum = Sum()
         with open(self._note_path + ".new", "w", encoding="utf-8") as file:
             json.dump(asdict(note), file)
         os.rename(self._note_path + ".new", self._note_path)

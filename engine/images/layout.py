@@ -8,7 +8,6 @@ are read like a registry's.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -23,9 +22,9 @@ from engine.images.manifest import Configuration, Descriptor, Document
 from engine.images.platforms import Platform
 from engine.images.saying import about
 from engine.images.saying import shown as shown_value
+from engine.images.sums import Sum
 from engine.model import Progress
 
-_BLOCK = 1 << 20
 _MOST_LINKS = 40
 """On one path, as for the kernel (path_resolution(7))."""
 
@@ -148,20 +147,18 @@ def _open(
         fd = _open_below(root, path)
         held.callback(os.close, fd)
         if named:
-            check_file(fd, named)
+            if (size := os.fstat(fd).st_size) != named.size:
+                raise PullFailed(
+                    f"layer {named.digest} has {size} bytes, and {named.size} were promised"
+                )
+            check_layer(Sum().read_on(fd), named)
     return fd
 
 
-def check_file(fd: int, named: Descriptor) -> None:
-    """Raises PullFailed where the file is not what the descriptor says."""
-    digest, size = hashlib.sha256(), 0
-    while block := os.pread(fd, _BLOCK, size):
-        digest.update(block)
-        size += len(block)
-    if size != named.size:
-        raise PullFailed(f"layer {named.digest} has {size} bytes, and {named.size} were promised")
-    if f"sha256:{digest.hexdigest()}" != named.digest:
-        raise PullFailed(f"layer {named.digest} has the digest sha256:{digest.hexdigest()}")
+def check_layer(sha256: str, named: Descriptor) -> None:
+    """Raises PullFailed where a layer with this SHA-256 is not what the descriptor names."""
+    if f"sha256:{sha256}" != named.digest:
+        raise PullFailed(f"layer {named.digest} has the digest sha256:{sha256}")
 
 
 def _has(root: int, name: str) -> bool:

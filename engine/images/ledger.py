@@ -84,22 +84,22 @@ def _facts(sums: Mapping[int, int]) -> Iterator[tuple[Any, ...]]:
             content = _crc32_of(name) if content is None else content
             size, time, links = found.st_size, found.st_mtime_ns, found.st_nlink
         elif stat.S_ISLNK(found.st_mode):
-            content, time = os.fsdecode(os.readlink(name)), found.st_mtime_ns
+            content, time = os.readlink(name), found.st_mtime_ns
         elif stat.S_ISDIR(found.st_mode):
             time = found.st_mtime_ns
         owner, group = found.st_uid, found.st_gid
         yield found.st_ino, path, found.st_mode, owner, group, size, time, links, content
 
 
-def _walk() -> Iterator[tuple[str, bytes, os.stat_result]]:
+def _walk() -> Iterator[tuple[str, str, os.stat_result]]:
     """Path, name in the working directory, and attributes of all below `/`, however deep.
 
     By chdir(2), as in walking.py, and for its reasons.
     """
     os.chdir("/")
-    yield "/", b".", os.lstat(b".")
+    yield "/", ".", os.lstat(".")
     way = [""]
-    waiting = [sorted(os.listdir(b"."), reverse=True)]
+    waiting = [sorted(os.listdir(), reverse=True)]
     while waiting:
         if not waiting[-1]:
             waiting.pop()
@@ -108,15 +108,15 @@ def _walk() -> Iterator[tuple[str, bytes, os.stat_result]]:
             continue
         name = waiting[-1].pop()
         found = os.lstat(name)
-        path = f"{way[-1]}/{os.fsdecode(name)}"
+        path = f"{way[-1]}/{name}"
         yield path, name, found
         if stat.S_ISDIR(found.st_mode):
             os.chdir(name)
             way.append(path)
-            waiting.append(sorted(os.listdir(b"."), reverse=True))
+            waiting.append(sorted(os.listdir(), reverse=True))
 
 
-def _crc32_of(name: bytes) -> int:
+def _crc32_of(name: str) -> int:
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = 0

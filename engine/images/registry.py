@@ -61,6 +61,7 @@ class Registry:
         self._may_be_plain = _is_loopback(name) or host in _said_plain()
         self._base = f"https://{host}"
         self._trust = _trust(host)
+        self._known = ssl.create_default_context()  # once: it reads more than a hundred files
         self._authorization: str | None = None
         self._is_near = _is_loopback(name)
         self.reconnect()
@@ -73,7 +74,7 @@ class Registry:
 
     def reconnect(self) -> None:
         """Leave the connections that there are to others: a child must not talk on its parent's."""
-        self._session = web.session()
+        self._session = web.session(self._known)
         if self._trust:
             place = self._base.replace("http:", "https:")
             self._session.mount(f"{place}/", web.Trusting(self._trust))

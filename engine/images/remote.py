@@ -10,7 +10,7 @@ from engine.errors import PullFailed
 from engine.images import manifest
 from engine.images.abreast import Job, Tell, fetch_abreast
 from engine.images.download import Wanted, drop, fetched, forget, keep, path_of
-from engine.images.layout import Image, Unfit, check_file
+from engine.images.layout import Image, Unfit, check_layer
 from engine.images.manifest import Descriptor
 from engine.images.reference import Reference
 from engine.images.registry import Registry
@@ -95,14 +95,13 @@ def _fetch(registry: Registry, layer: Descriptor, downloads: str, tell: Tell) ->
     wanted = Wanted(layer.digest, f"layer {layer.digest}", layer.digest[7:], layer.size)
     ask = partial(registry.blob, layer.digest)
     while True:
-        with fetched(ask, wanted, downloads, progress) as path, open(path, "rb", 0) as file:
-            tell("checking", layer.size)
+        with fetched(ask, wanted, downloads, progress) as found:
             try:
-                check_file(file.fileno(), layer)
+                check_layer(found.sha256, layer)
             except PullFailed:
-                drop(path)
+                drop(found.path)
                 if is_new:
                     raise
                 continue  # it has lain here, and has rotted
-            keep(path)
+            keep(found.path)
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import urllib.parse
@@ -15,6 +14,7 @@ from engine.errors import BadRequest, NoSuchEgg, PullFailed
 from engine.images.layout import Image, find
 from engine.images.saying import about
 from engine.images.store import Store
+from engine.images.sums import Sum
 from engine.images.terms import Terms
 from engine.images.words import HOME, in_a_registry, without_password
 from engine.model import Progress
@@ -23,7 +23,6 @@ _FORMS = (
     "write `home`, a name of the catalogue (`procchi eggs --catalogue`), the path of a tarball "
     "or a folder, an http(s):// or file:// URL of a tarball, or an image in a registry"
 )
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,8 @@ def opened(words: str, store: Store, terms: Terms) -> Iterator[Archive | Image]:
         shown = without_password(words)
         file = Wanted(words, shown, wanted, most=terms.bounds.size)
         with (
-            downloaded(words, file, store.downloads, terms.progress) as path,
-            _file(shown, path, wanted) as archive,
+            downloaded(words, file, store.downloads, terms.progress) as fetched,
+            _file(shown, fetched.path, wanted, fetched.sha256) as archive,
         ):
             yield archive
     elif there := in_a_registry(words):
@@ -138,7 +137,8 @@ def _path(words: str) -> str:
 
 
 @contextmanager
-def _file(words: str, path: str, wanted: str | None) -> Iterator[Archive]:
+def _file(words: str, path: str, wanted: str | None, known: str | None = None) -> Iterator[Archive]:
+    """The archive at `path`, whose SHA-256 is `known`, or read."""
     if "\0" in path:
         raise NoSuchEgg(f"{words!r} is no path")
     try:
@@ -154,17 +154,9 @@ def _file(words: str, path: str, wanted: str | None) -> Iterator[Archive]:
             raise PullFailed(f"{words}: is no ordinary file")
         if not seen.st_size:
             raise PullFailed(f"{words}: is empty")
-        found = _sha256(fd)
+        found = known or Sum().read_on(fd)
         if wanted not in (None, found):
             raise PullFailed(f"{words}: has the SHA-256 {found}, and {wanted} was asked for")
         yield Archive(words, fd, found, seen)
     finally:
         os.close(fd)
-
-
-def _sha256(fd: int) -> str:
-    digest, offset = hashlib.sha256(), 0
-    while block := os.pread(fd, _BLOCK, offset):
-        digest.update(block)
-        offset += len(block)
-    return digest.hexdigest()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
+from zlib import adler32
 
 from engine.errors import PullFailed
 from engine.images.blocks import Blocks, CutOff
@@ -174,12 +175,19 @@ def _check_sum(header: bytes) -> None:
         said = _number(header[148:156], "checksum")
     except PullFailed:
         said = -1
-    unsigned = sum(header) - sum(header[148:156]) + 8 * ord(" ")
+    unsigned = _sum(header) - sum(header[148:156]) + 8 * ord(" ")
     if said == unsigned:
         return  # the usual case, and the cheap one
     signed = unsigned - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
     if said != signed:
         raise _WrongSum("is damaged: the checksum of a header is wrong")
+
+
+def _sum(header: bytes) -> int:
+    """Of all bytes."""
+    if header.isascii():  # then it is less than 65521, modulo which Adler-32 has it, and one
+        return (adler32(header) & 0xFFFF) - 1  # in its low half: RFC 1950, section 2.2
+    return sum(header)
 
 
 @lru_cache(256)  # owners, modes and times come again and again

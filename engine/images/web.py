@@ -41,8 +41,8 @@ class Trusting(HTTPAdapter):
     SSL_CERT_FILE and SSL_CERT_DIR move; requests adds the certificates that it brings along.
     """
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        self._context = context or ssl.create_default_context()
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
@@ -54,10 +54,10 @@ class Trusting(HTTPAdapter):
         return super().proxy_manager_for(*arguments, **keywords, ssl_context=self._context)
 
 
-def session() -> requests.Session:
-    """Connections to servers that this machine trusts; to be closed."""
+def session(trust: ssl.SSLContext | None = None) -> requests.Session:
+    """Connections to servers that `trust` accepts, or this machine; to be closed."""
     made = requests.Session()
-    made.mount("https://", Trusting())
+    made.mount("https://", Trusting(trust or ssl.create_default_context()))
     return made
 
 

@@ -23,7 +23,7 @@ Ink = Callable[[str], Style]
 NAME_CELLS, SIZE_CELLS, BAR_CELLS, LAYER_BAR_CELLS, LAYER_DIGITS = 14, 5, 24, 8, 7
 DIGITS = 12
 """Of a digest, as container tools show it."""
-STATES = {"here": "fetched", "checking": "checked", "downloading": ""}
+STATES = {"here": "fetched", "downloading": ""}
 
 
 def row(ware: Ware, pets: Sequence[str], pull: Pulling | None, ink: Ink) -> Text:

@@ -31,8 +31,8 @@ def steps(*, memory_enforced: bool) -> tuple[Step, ...]:
     """The four steps, as they can be done on this machine."""
     third = Step(
         "Feed it too much",
-        "[F] offers snacks. [Enter] takes the first, a memory hog, and [Enter] again feeds it: "
-        "200M, where it may have far less. Watch its face.",
+        "[Esc] leaves the table; [F] offers snacks. [Enter] takes the first, a memory hog, and "
+        "[Enter] again feeds it: 200M, where it may have far less. Watch its face.",
         "oom",
         lambda pet: (
             f"The kernel's OOM killer ended that meal, not {pet.name}'s PID 1. Its card names the "

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from engine.anatomy import XRay as XRay
     from engine.checkup import doctor as doctor
-    from engine.client import OpenMeal as OpenMeal
     from engine.client import Watch as Watch
     from engine.client import care_log as care_log
     from engine.client import catalogue as catalogue
@@ -29,13 +28,11 @@ if TYPE_CHECKING:
     from engine.client import diet as diet
     from engine.client import egg as egg
     from engine.client import eggs as eggs
-    from engine.client import feed as feed
     from engine.client import hatch as hatch
     from engine.client import log_path as log_path
     from engine.client import look as look
     from engine.client import meals as meals
     from engine.client import nest_status as nest_status
-    from engine.client import open_meal as open_meal
     from engine.client import pets as pets
     from engine.client import pull as pull
     from engine.client import release as release
@@ -63,6 +60,9 @@ if TYPE_CHECKING:
     from engine.errors import UnsupportedSystem as UnsupportedSystem
     from engine.images.platforms import runs_here as runs_here
     from engine.logs import Log as Log
+    from engine.meal import OpenMeal as OpenMeal
+    from engine.meal import feed as feed
+    from engine.meal import open_meal as open_meal
     from engine.menu import commands as commands
     from engine.model import Call as Call
     from engine.model import Check as Check
@@ -90,14 +90,15 @@ if TYPE_CHECKING:
     from engine.radiology import xray as xray
 
 _MODULES = {
-    "client": "OpenMeal Watch care_log catalogue ceiling collect_garbage details diet egg eggs "
-    "feed hatch log_path look meals nest_status open_meal pets pull release remove_egg signal "
+    "client": "Watch care_log catalogue ceiling collect_garbage details diet egg eggs "
+    "hatch log_path look meals nest_status pets pull release remove_egg signal "
     "sleep start_nest stop_nest thresholds verify_eggs wake watch write",
     "anatomy": "XRay",
     "checkup": "doctor",
     "errors": "BadRequest CommandNotExecutable CommandNotFound HatchFailed NameTaken "
     "NestUnreachable NoSuchEgg NoSuchPet NotAwake ProcchiError PullFailed UnsupportedSystem",
     "logs": "Log",
+    "meal": "OpenMeal feed open_meal",
     "menu": "commands",
     "images.platforms": "runs_here",
     "moods": "remedy",

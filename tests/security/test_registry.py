@@ -19,13 +19,13 @@ from engine.idmap import for_this_user
 from engine.images import pull, web
 from engine.images.store import Store
 from engine.model import Progress
-from tests.security import hostile_registry
+from tests.security import hostile_registry, hostile_server
 from tests.security.archives import digest
 from tests.security.hostile_registry import BASIC, BLOB, OTHER_BLOB, SCENARIOS
 
 
 class Registry:
-    """A running hostile_registry.py."""
+    """A running hostile_server.py."""
 
     def __init__(self, port: int, log: Path) -> None:
         self.host = f"127.0.0.1:{port}"
@@ -44,7 +44,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A process of its own, for pulling must be done where there are no threads."""
     log = tmp_path_factory.mktemp("registry") / "log"
     log.touch()
-    command = [sys.executable, "-m", hostile_registry.__name__, str(log)]
+    command = [sys.executable, "-m", hostile_server.__name__, str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         yield Registry(int(process.stdout.readline()), log)

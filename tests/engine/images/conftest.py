@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from engine.idmap import IdMap, for_this_user
+from engine.images import web
 from engine.images.store import Store
 from tests.engine.images import naughty_server
 from tests.engine.images.registry import make_certificate
@@ -83,6 +85,30 @@ def running(served: Path, log: Path, *certificate: str) -> Iterator[Server]:
         scheme = "https" if certificate else "http"
         yield Server(scheme, int(process.stdout.readline()), log)
         process.kill()
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An archive of a quarter of a megabyte, which does not compress."""
+    path = tmp_path_factory.mktemp("content") / "egg.tar.gz"
+    noise = path.with_name("noise")
+    noise.write_bytes(os.urandom(250_000))
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(noise, "noise")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def egg_file(content: bytes, served: Path) -> Path:
+    path = served / "egg.tar.gz"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other without a pause."""
+    monkeypatch.setattr(web, "PAUSE", 0.0)
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from procchi_tui.cli import program
 from tests.conftest import eventually
 from tests.engine.images.forks import as_a_user_with_ranges, as_an_ordinary_user
 from tests.engine.images.packing import Packed, assert_equal, pack_debian, pack_small
+from tests.engine.images.puller import puller
 from tests.engine.images.registry import Registry, serve
-from tests.engine.images.test_pull import puller
 from tests.engine.images.trees import look_at, make_tree, run, stripped
 from tests.engine.test_debian import debian
 from tests.security.archives import archive, entry

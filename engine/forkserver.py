@@ -132,7 +132,7 @@ def _serve(sock: socket.socket, mains: Mapping[str, Main]) -> None:
                 refused = error.errno, error.syscall, error.arguments, error.filename
                 answer = {"refused": refused}
         if child.pid == 0:
-            gc.disable()  # it lives for milliseconds, and shall not copy pages to look for garbage
+            gc.disable()  # it does little until execve, and shall copy no pages to find garbage
             mains[request["main"]](request["words"], kept)
         _send(
             sock,

@@ -22,6 +22,9 @@ from procchi_tui.widgets.feed_panel import FeedPanel
 from procchi_tui.widgets.panel import Panel
 from procchi_tui.words import age, duration, plain, size
 
+AGES_SECONDS = 10.0
+"""How often it is said anew how long ago a ghost died."""
+
 
 class GraveyardScreen(CareScreen):
     """The ghosts in a list, and the epitaph of the one under the cursor."""
@@ -40,8 +43,9 @@ class GraveyardScreen(CareScreen):
         yield Horizontal(OptionList(id="ghosts", compact=True), Panel("epitaph"), id="graves")
 
     def on_mount(self) -> None:
-        """Fill the list."""
+        """Fill the list, and let the time go on."""
         self._fill()
+        self.set_interval(AGES_SECONDS, self._show)
 
     def ghosts(self) -> list[Pet]:
         """Those that are dead, the newest grave first."""

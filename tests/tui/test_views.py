@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from procchi_tui.bindings import ACTIONS
 from procchi_tui.cli import keeping
 from procchi_tui.pages import KEYS, PAGES, XRAY
 from procchi_tui.pages.page import Sight, harmless
+from procchi_tui.screens import graveyard
 from procchi_tui.screens.graveyard import GraveyardScreen
 from procchi_tui.screens.history import HistoryScreen
 from procchi_tui.screens.host import HostScreen
@@ -237,6 +239,19 @@ async def test_a_ghost_has_no_walls_but_a_log() -> None:
         await until(pilot, lambda: "has none of this any more" in shown(app))
         await pilot.press("4")
         await until(pilot, lambda: "It has said nothing yet." in shown(app))
+
+
+async def test_how_long_ago_it_died_goes_on_without_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graveyard, "AGES_SECONDS", 0.05)
+    nest = FixedNest(a_nest_full())
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("g")
+        await until(pilot, lambda: isinstance(app.screen, GraveyardScreen))
+        assert "9d ago" not in shown(app)
+        app.session.clock = lambda: NOW + timedelta(days=9, hours=1)
+        await until(pilot, lambda: "9d ago" in shown(app))
 
 
 async def test_a_ghost_whose_last_words_were_none() -> None:

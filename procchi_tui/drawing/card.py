@@ -243,12 +243,12 @@ def _pasts(card: Card, width: int, ink: Ink) -> Row:
 def _memory_past(card: Card, width: int, ink: Ink, label: int = LABEL_WIDTH) -> Row:
     memory = [sample.memory for sample in card.history]
     top = card.memory_limit or max((value for value in memory if value is not None), default=1)
-    return _past("mem…", label, gauges.spark(memory, top, width - label), ink)
+    return _past("mem", label, gauges.spark(memory, top, width - label), ink)
 
 
 def _cpu_past(card: Card, width: int, ink: Ink, label: int = LABEL_WIDTH) -> Row:
     used = [sample.cores for sample in card.history]
-    return _past("cpu…", label, gauges.spark(used, card.cores_limit or 1.0, width - label), ink)
+    return _past("cpu", label, gauges.spark(used, card.cores_limit or 1.0, width - label), ink)
 
 
 @lru_cache(maxsize=4096)

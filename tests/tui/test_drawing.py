@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import get_args
 
@@ -117,6 +118,17 @@ def test_no_limit_and_no_reading_are_said_in_words() -> None:
     kiko = "".join(text(row) for row in cards.draw(describe(nursery, "kiko", NOW), shape, INK))
     assert taro.count("no limit") == 3
     assert kiko.count("no reading") == 3
+
+
+def test_what_the_past_is_of_is_said_in_whole_words() -> None:
+    nursery = nursery_of(pet("moka"))
+    card = describe(nursery, "moka", NOW)
+    for width in (38, 56):
+        compact = [text(row) for row in cards.draw(card, Shape(width, 7, False), INK)]
+        assert re.search(r"mem +.*cpu ", compact[5])
+        roomy = [text(row) for row in cards.draw(card, Shape(width, 10, True), INK)]
+        assert "mem  " in roomy[5] and "cpu  " in roomy[6]
+        assert "…" not in "".join(compact + roomy)
 
 
 def test_a_chosen_card_differs_without_colour() -> None:

@@ -155,9 +155,7 @@ class Carer:
             self._engine.sleep,
             "is asleep: its processes are frozen",
             "are asleep: their processes are frozen",
-            undo=lambda done: Undo(
-                f"{names_in_words(done)} put to sleep", lambda: self._wake(done)
-            ),
+            undo=lambda done: Undo(lambda: self._wake(done)),
         )
 
     def wake(self, names: Sequence[str]) -> None:
@@ -167,7 +165,7 @@ class Carer:
             self._engine.wake,
             "is awake",
             "are awake",
-            undo=lambda done: Undo(f"{names_in_words(done)} woken", lambda: self._sleep(done)),
+            undo=lambda done: Undo(lambda: self._sleep(done)),
         )
 
     def _wake(self, names: Sequence[str]) -> None:
@@ -189,9 +187,6 @@ class Carer:
         """Change their limits; what is not named stays. Answers as `sleep`."""
         before = {pet.name: in_words(pet.limits) for pet in pets}
 
-        def undo(done: Sequence[str]) -> Undo:
-            return Undo(f"diet of {names_in_words(done)}", lambda: put_back(done))
-
         def put_back(names: Sequence[str]) -> None:
             self._each(
                 names,
@@ -205,7 +200,7 @@ class Carer:
             lambda name: self._engine.diet(name, **changes),
             "has a new diet",
             "have a new diet",
-            undo=undo,
+            undo=lambda done: Undo(lambda: put_back(done)),
         )
 
     def signal(self, names: Sequence[str], number: int) -> None:

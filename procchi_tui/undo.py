@@ -12,9 +12,9 @@ MOST = 50
 class Undo(NamedTuple):
     """One thing that can be taken back."""
 
-    words: str
-    """What was done: `moka put to sleep`."""
     back: Callable[[], None]
+    told: str = ""
+    """What that was; empty where the nest's answer tells that it is as before."""
 
 
 class Undos:
@@ -32,6 +32,6 @@ class Undos:
 
     def take_back(self) -> str:
         """Take back the newest; what that was. Raises IndexError where there is nothing."""
-        words, back = self._done.pop()
-        back()
-        return words
+        undo = self._done.pop()
+        undo.back()
+        return undo.told

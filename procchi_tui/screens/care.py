@@ -261,10 +261,10 @@ class CareScreen(LeavableScreen[None]):
 
     def action_undo(self) -> None:
         """Take back what was done last."""
-        if self.session.undos:
-            self.notify(f"Taking back: {self.session.undos.take_back()}.", timeout=4)
-        else:
+        if not self.session.undos:
             self.notify("There is nothing to take back.", timeout=4)
+        elif told := self.session.undos.take_back():
+            self.notify(f"Taking back: {told}.", timeout=4)
 
     def action_pull(self) -> None:
         """Ask which egg, then pull it."""

@@ -21,6 +21,17 @@ class Dialogue(LeavableScreen[Answer], ModalScreen[Answer]):
         "dialogue.cancel", "session.help", "session.screenshot"
     )
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """A question is seen whole: toasts lie below it, not on it."""
+        return (*super().layers, "dialogue")
+
+    def on_mount(self) -> None:
+        """Put good news away, half of which this would hide; what went wrong stays."""
+        for toast in list(self.app._notifications):
+            if toast.severity == "information":
+                self.app._unnotify(toast)
+
     def action_cancel(self) -> None:
         """Close it; nothing is done."""
         self.dismiss(None)

@@ -192,7 +192,7 @@ class NestScreen(CareScreen):
             self._arrange()
 
         if before != self.session.arrangement:
-            self.session.undos.add(Undo(what, back))
+            self.session.undos.add(Undo(back, what))
 
     # -- marking
 
@@ -226,7 +226,7 @@ class NestScreen(CareScreen):
     def _mark(self, marks: frozenset[str]) -> None:
         before = self.session.marks
         if marks != before:
-            self.session.undos.add(Undo("the marks", lambda: self._set_marks(before)))
+            self.session.undos.add(Undo(lambda: self._set_marks(before), "the marks"))
             self._set_marks(marks)
 
     def _set_marks(self, marks: frozenset[str]) -> None:

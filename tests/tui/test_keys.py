@@ -9,6 +9,7 @@ import pytest
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, RichLog, Static
+from textual.widgets._toast import Toast  # it is nowhere else
 
 from engine import Limits, PullFailed
 from procchi_tui.app import ProcchiApp
@@ -582,3 +583,38 @@ async def feed(pilot: Pilot[None], line: str) -> None:
 
 async def type_line(pilot: Pilot[None], line: str) -> None:
     await pilot.press(*("space" if key == " " else key for key in line), "enter")
+
+
+async def test_no_toast_covers_a_question() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=(100, 32), notifications=True) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("s")
+        await until(pilot, lambda: "moka is asleep" in told(app))
+        app.notify("No pet is called yoshi.", severity="error")
+        await pilot.press("r")
+        for number in range(9):
+            app.notify(f"It is told for the {number}th time.")
+        await until(pilot, lambda: len(app.screen.query(Toast)) == 10)
+        drawn = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        assert "This cannot be undone." in drawn and "Release it (y)" in drawn
+        assert "asleep" not in told(app), "good news from before is put away"
+        await pilot.press("n")
+        assert "yoshi" in told(app), "what went wrong is still told after it"
+
+
+async def test_what_is_taken_back_is_told_once() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("s")
+        await until(pilot, lambda: "moka is asleep" in told(app))
+        app.clear_notifications()
+        await pilot.press("u")
+        await until(pilot, lambda: "awake again" in told(app))
+        assert told(app) == "moka is awake again."
+        app.clear_notifications()
+        await pilot.press("O", "u")
+        assert told(app) == "Taking back: the order."

@@ -88,3 +88,20 @@ async def test_the_keys_come_back_with_the_room() -> None:
             await pilot.resize_terminal(columns, 24)
             await until(pilot, lambda as_it=complete: (footer(app) == EVERY_KEY) == as_it)  # type: ignore[misc]
             assert footer(app).endswith("C Compare ? Help q Quit")
+
+
+async def test_a_letter_is_no_key_to_who_types() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await seen(pilot, nest)
+        for before, word in (("", "Find"), ("enter", "Search"), ("e", "Find")):
+            await pilot.press(*filter(None, [before]))
+            await until(pilot, lambda word=word: f"/ {word}" in footer(app))  # type: ignore[misc]
+            await pilot.press("slash")
+            await until(pilot, lambda: "f1 Help" in footer(app))
+            assert "/" not in footer(app)
+            await pilot.press("escape")
+        await pilot.press("escape", "f")
+        await until(pilot, lambda: "Stop meal" in footer(app))
+        assert "/" not in footer(app)

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from engine.model import Snapshot as Snapshot
     from engine.model import StepReport as StepReport
     from engine.model import Verdict as Verdict
+    from engine.model import check_name as check_name
     from engine.model import parse_size as parse_size
     from engine.moods import remedy as remedy
     from engine.radiology import xray as xray
@@ -104,7 +105,7 @@ _MODULES = {
     "moods": "remedy",
     "model": "Call Check Details Egg EggDetails Epitaph Event Fact Freed LayerProgress Limits "
     "Meal Mood Offer PastMeal Pet Progress Readings Snapshot StepReport Verdict "
-    "parse_size",
+    "check_name parse_size",
     "radiology": "xray",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Label, Select, Static
 
-from engine import BadRequest, Egg, Limits, Pet
+from engine import BadRequest, Egg, Limits, Pet, check_name
 from procchi_tui.carer import HatchOrder
 from procchi_tui.diet import in_words
 from procchi_tui.names import clone_name, free_name
@@ -100,7 +100,7 @@ class HatchScreen(Dialogue[HatchOrder]):
         if name in self._session.nursery.pets:
             raise BadRequest(f"{name} lives here already: choose another name")
         return HatchOrder(
-            name=name,
+            name=check_name(name),
             egg=str(self.query_one("#egg", Select).value),
             limits=like.changed(diet) if like else Limits(**diet),
             command=tuple(shlex.split(typed("command"))),

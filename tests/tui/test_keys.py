@@ -122,6 +122,7 @@ async def test_the_form_refuses_in_words_and_stays() -> None:
         for field, wrong, words in (
             ("name", "moka", "lives here already"),
             ("name", "", "needs a name"),
+            ("name", "a b", "'a b' cannot be used"),
             ("memory", "12bogus", "not a size"),
             ("cpu", "-1", "cannot be enforced"),
         ):

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import assets
 from engine import Pet
+from procchi_tui.limit_files import limit_file
 from procchi_tui.words import names_in_words
+
+LIMITS = ("memory", "cpu", "pids")
 
 
 class Snack(NamedTuple):
@@ -22,12 +25,16 @@ class Snack(NamedTuple):
     """The limit that must be enforced, or the host would suffer: `memory`, `pids`."""
 
 
-def snacks(own: Mapping[str, str]) -> list[Snack]:
-    """All of them, the person's `own` (by name) first; one of ours of the same name gives way."""
-    ours = assets.table("snacks.toml")
+def snacks(own: Mapping[str, str], cgroup: str = "") -> list[Snack]:
+    """All of them, the person's `own` (by name) first; one of ours of the same name gives way.
+
+    Ours name the files of that kind of control groups.
+    """
+    files = {limit: limit_file(cgroup, limit) or f"the {limit} limit" for limit in LIMITS}
+    ours = [Snack(name, **told) for name, told in assets.table("snacks.toml").items()]
     return [
         *(Snack(name, line, "") for name, line in own.items()),
-        *(Snack(name, **told) for name, told in ours.items() if name not in own),
+        *(it._replace(shows=it.shows.format(**files)) for it in ours if it.name not in own),
     ]
 
 

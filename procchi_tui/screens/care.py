@@ -139,7 +139,8 @@ class CareScreen(LeavableScreen[None]):
 
     def action_snack(self) -> None:
         """Choose a ready-made meal; it is fed once it was seen, and Enter pressed."""
-        offered = {snack.name: snack for snack in snacks(self.session.config.snacks)}
+        config, cgroup = self.session.config, self.session.facts.cgroup
+        offered = {snack.name: snack for snack in snacks(config.snacks, cgroup)}
 
         def answered(name: str | None) -> None:
             if name is None:

@@ -11,6 +11,7 @@ from textual.widgets import Button, Input, Label, Static
 from engine import BadRequest, Pet, Readings
 from procchi_tui.carer import Changes
 from procchi_tui.diet import UNLIMITED, in_words
+from procchi_tui.limit_files import limit_file
 from procchi_tui.nursery import Nursery
 from procchi_tui.screens.dialogue import Dialogue
 from procchi_tui.session import Session
@@ -18,11 +19,11 @@ from procchi_tui.words import cores, names_in_words, size
 
 READ_SECONDS = 0.5
 FIELDS = {
-    "memory": "memory (memory.max)",
-    "memory_high": "soft (memory.high)",
-    "swap": "swap (memory.swap.max)",
-    "cpu": "CPU (cpu.max)",
-    "pids": "processes (pids.max)",
+    "memory": "memory",
+    "memory_high": "soft",
+    "swap": "swap",
+    "cpu": "CPU",
+    "pids": "processes",
 }
 
 
@@ -45,18 +46,20 @@ class DietScreen(Dialogue[Changes]):
     def compose(self) -> ComposeResult:
         """A field for each limit."""
         names = [pet.name for pet in self._pets]
-        with Vertical(id="dialogue"):
+        cgroup = self._session.facts.cgroup
+        with Vertical(id="dialogue", classes=cgroup):
             yield Label(f"Diet of {names_in_words(names)}", id="title", markup=False)
-            for field, label in FIELDS.items():
+            for field, word in FIELDS.items():
+                file = limit_file(cgroup, field)
                 with Horizontal(classes="limit"):
-                    yield Label(label)
+                    yield Label(f"{word} ({file})" if file else word)
                     yield Input(
                         self._before[field],
                         id=field,
                         compact=True,
                         placeholder="as it is" if len(names) > 1 else UNLIMITED,
                     )
-                    yield Static(id=f"{field}-now", markup=False)
+                    yield Static(id=f"{field}-now", classes="now", markup=False)
             yield Static("", id="refusal", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Change", id="change")

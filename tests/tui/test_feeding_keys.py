@@ -85,6 +85,18 @@ async def test_a_snack_is_seen_before_it_is_fed(tmp_path: Path) -> None:
         assert not app.screen.query_one(FeedPanel).display and not nest.asked
 
 
+@pytest.mark.parametrize(
+    ("cgroup", "shows"),
+    [
+        ("v2", "memory.max: the OOM killer strikes"),
+        ("v1", "memory.limit_in_bytes: the OOM killer strikes"),
+        ("none", "the memory limit: the OOM killer strikes"),
+    ],
+)
+def test_a_snack_names_the_file_that_is_there(cgroup: str, shows: str) -> None:
+    assert snacks({}, cgroup)[0].shows == shows
+
+
 def test_ones_own_snacks_come_first_and_take_the_place_of_ours() -> None:
     own = {"tea": "sleep 1", "zombie": "true"}
     offered = snacks(own)

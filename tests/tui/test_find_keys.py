@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, RichLog, Static
+from textual.widgets import Input, Label, OptionList, RichLog, Static
 
 from engine import Limits, NotAwake, Readings
 from procchi_tui.app import ProcchiApp
@@ -308,6 +309,30 @@ async def test_a_diet_takes_what_the_command_line_takes() -> None:
         await pilot.press("d", "enter", "enter")
         assert isinstance(app.screen, NestScreen)
         assert len(nest.asked) == 2, "what was not changed is not set again"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "labels"),
+    [
+        ("v2", ["memory (memory.max)", "soft (memory.high)", "swap (memory.swap.max)"]),
+        (
+            "v1",
+            ["memory (memory.limit_in_bytes)", "soft", "swap (memory.memsw.limit_in_bytes)"],
+        ),
+        ("none", ["memory", "soft", "swap"]),
+    ],
+)
+async def test_a_diet_names_the_files_that_are_there(cgroup: str, labels: list[str]) -> None:
+    nest = FixedNest([pet("moka")])
+    nest.cgroup = {**nest.cgroup, "kind": cgroup}
+    app = face(nest)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("d")
+        shown = [str(label.content) for label in app.screen.query(".limit Label").results(Label)]
+        assert shown[:3] == labels
+        drawn = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        assert all(label in drawn for label in labels) and "12M now, 14M at most" in drawn
 
 
 async def test_a_diet_for_many_leaves_empty_fields_as_they_are() -> None:

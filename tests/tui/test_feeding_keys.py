@@ -85,6 +85,18 @@ async def test_a_snack_is_seen_before_it_is_fed(tmp_path: Path) -> None:
         assert not app.screen.query_one(FeedPanel).display and not nest.asked
 
 
+async def test_what_was_written_at_another_width_leaves_no_scrollbar() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("f", *"echo", "space", *"x" * 90, "enter")
+        await until(pilot, lambda: "Eaten up" in log(app))
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        assert not app.screen.query_one(RichLog).show_horizontal_scrollbar
+
+
 @pytest.mark.parametrize(
     ("cgroup", "shows"),
     [

@@ -266,3 +266,16 @@ def test_what_it_looks_like(
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=prepare)
+
+
+async def test_what_there_is_no_room_for_on_a_shelf_is_seen_to_be_cut() -> None:
+    async def script(pilot: Pilot[None], shop: ShopScreen, nest: FixedNest) -> None:
+        await pilot.resize_terminal(60, 20)
+
+        def shown() -> str:
+            strips = pilot.app.screen._compositor.render_strips()
+            return "\n".join(strip.text for strip in strips)
+
+        await until(pilot, lambda: "The …" in shown() and "│  home" in shown())
+
+    await play(script)

@@ -77,7 +77,9 @@ _TABLE = {
         Action("pet.release", "r", "release", "Release", "End the pet and remove all of it (rm)"),
         Action("pet.look", LOOK.key, "look", LOOK.title, LOOK.about, "⏎"),
         _quiet("pet.history", "H", "history", "History", "Memory and CPU of the last two minutes"),
-        _quiet("pet.undo", "u", "undo", "Undo", "Take back the last sleep, diet, mark or order"),
+        _quiet(
+            "pet.undo", "u", "undo", "Undo", "Take back the last sleep, diet, mark, order or filter"
+        ),
         _quiet("egg.pull", "p", "pull", "Pull", "Fetch an egg (image)"),
         Action("egg.cancel", "ctrl+x", "cancel_pull", "Cancel pull", "Stop the newest pull", "^x"),
     ),

@@ -30,7 +30,7 @@ class Diary(Widget):
         """One line an event."""
         newest = list(self._events)[-max(1, self.size.height) :]
         if not newest:
-            return Text("Nothing has happened yet.", self._style("time"))
+            return Text("Nothing has happened since you came.", self._style("time"))
         return Text("\n").join(self._line(event) for event in newest)
 
     def _line(self, event: Event) -> Text:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from engine import wire
 from engine.errors import NestUnreachable, NoSuchEgg
+from engine.given import command_of, limits_of, signal_of
 from engine.model import (
     Call,
     Details,
@@ -186,15 +187,15 @@ def hatch(
     wish = {
         "name": name,
         "egg": egg,
-        "command": list(command),
-        "limits": (limits or Limits()).to_json(),
+        "command": command_of(command),
+        "limits": limits_of(limits).to_json(),
         "network": network,
         "hostname": hostname,
         "environment": dict(environment or {}),
         "read_only": read_only,
         "chroot_only": chroot_only,
         "strict_limits": strict_limits,
-        "entrypoint": None if entrypoint is None else list(entrypoint),
+        "entrypoint": None if entrypoint is None else command_of(entrypoint),
         "working_directory": working_directory,
         "user": user,
         "stop_signal": stop_signal,
@@ -224,7 +225,7 @@ def signal(name: str, number: int) -> None:
     That is pid_namespaces(7); SIGKILL and SIGSTOP from here always work. Raises NoSuchPet,
     NotAwake, BadRequest.
     """
-    wire.request("signal", name=name, number=int(number))
+    wire.request("signal", name=name, number=signal_of(number))
 
 
 def pets() -> list[Pet]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from engine import wire
 from engine.errors import NestUnreachable, ProcchiError
+from engine.given import command_of, signal_of
 from engine.model import Meal
 from engine.wire import Wire
 
@@ -35,9 +36,13 @@ class OpenMeal:
         return self._wire.sock.fileno()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command's process group; nothing happens when it has ended."""
+        """Send a signal to the command's process group; nothing happens when it has ended.
+
+        Raises BadRequest.
+        """
+        wish = {"signal": signal_of(number)}
         try:
-            self._wire.send({"signal": int(number)})
+            self._wire.send(wish)
         except NestUnreachable:
             pass
 
@@ -88,13 +93,14 @@ def open_meal(
 
     Raises NoSuchPet, NotAwake, CommandNotFound, CommandNotExecutable, BadRequest.
     """
+    words = command_of(command)
     connection = wire.connect()
     near, far = socket.socketpair() if terminal else (None, None)
     try:
         wish = {
             "op": "feed",
             "name": name,
-            "command": list(command),
+            "command": words,
             "environment": dict(environment or {}),
             "working_directory": working_directory,
             "user": user,
@@ -111,7 +117,7 @@ def open_meal(
             if len(received) != 1 or not os.isatty(received[0]):
                 raise ProcchiError(f"{name} gave no terminal")
             tty = received[0]
-        return OpenMeal(connection, tuple(command), tty, number)
+        return OpenMeal(connection, tuple(words), tty, number)
     except BaseException:
         connection.close()
         raise

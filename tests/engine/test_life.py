@@ -6,6 +6,8 @@ import os
 import pathlib
 import signal
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,39 @@ def test_a_signal_reaches_all_of_the_command(home: pathlib.Path) -> None:
         assert meal.wait().exit_code == 128 + signal.SIGINT
     os.close(null)
     assert "sleep" not in said("moka", "cat /proc/[0-9]*/comm")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda one: engine.feed("moka", one), r"a command is a list of words: \["),
+        (lambda one: engine.open_meal("moka", one), r"a command is a list of words: \["),
+        (lambda one: engine.hatch("moka", command=one), r"a command is a list of words: \["),
+        (lambda one: engine.hatch("moka", entrypoint=one), r"a command is a list of words: \["),
+        (lambda one: engine.hatch("moka", limits=one), r"limits are engine\.Limits\("),
+        (lambda one: engine.signal("moka", one), "is no signal: give its number"),
+    ],
+    ids=["feed", "open_meal", "command", "entrypoint", "limits", "signal"],
+)
+def test_what_is_of_another_kind_is_refused_in_one_line(
+    ask: Callable[[Any], object], said: str, empty_home: pathlib.Path
+) -> None:
+    for one in ("ls -l" * 99, b"ls", ["ls", 5], {"memory": "5M"}):
+        with pytest.raises(engine.BadRequest, match=said) as refused:
+            ask(one)
+        assert str(refused.value).isprintable() and len(str(refused.value)) < 120
+    assert engine.pets() == []
+
+
+def test_a_meal_goes_on_after_a_signal_that_is_none(home: pathlib.Path) -> None:
+    engine.hatch("moka")
+    nothing = os.open("/dev/null", os.O_RDWR)
+    with engine.open_meal("moka", ["sleep", "1000"], stdio=(nothing,) * 3) as meal:
+        with pytest.raises(engine.BadRequest, match="'NOPE' is no signal"):
+            meal.signal("NOPE")  # type: ignore[arg-type]
+        meal.signal(signal.SIGTERM)
+        assert meal.wait().exit_code == 128 + signal.SIGTERM
+    os.close(nothing)
 
 
 def test_output_input_and_environment(home: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ import click
 import engine
 from procchi_tui.cli import failures, listing, text, words
 from procchi_tui.cli.explaining import explain as explain_steps
+from procchi_tui.telling import sentence
 from procchi_tui.words import plain
 
 LAST_LINES = 5
@@ -260,9 +261,8 @@ def events(as_json: bool) -> None:
             if as_json:
                 click.echo(json.dumps(_event_json(event)))
             else:
-                said = "  ".join(f"{key}={value}" for key, value in event.detail.items())
                 at = f"{event.at.astimezone():%H:%M:%S}"
-                click.echo(f"{at}  {event.pet}  {event.kind}  {said}".rstrip())
+                click.echo(f"{at}  {event.pet} {sentence(event)}")
 
 
 def _event_json(event: engine.Event) -> dict[str, Any]:

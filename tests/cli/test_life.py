@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -218,6 +219,25 @@ def test_events_as_they_happen(procchi: Procchi) -> None:
         watcher.send_signal(signal.SIGINT)
         assert watcher.wait(30) == 130
         assert watcher.stderr.read() == ""
+
+
+def test_events_are_told_in_the_words_of_the_screen(procchi: Procchi) -> None:
+    procchi("hatch", "moka")
+    with procchi.begin("events") as watcher:
+        assert watcher.stdout
+        eat = ("feed", "moka", "--", "sh", "-c", "exit 3")
+        while not select.select([watcher.stdout], [], [], 0)[0]:  # it may not be there yet
+            procchi(*eat, status=3)
+        procchi(*eat, status=3)
+        procchi("release", "moka")
+        told: list[str] = []
+        while not told or not told[-1].endswith("released"):
+            told.append(watcher.stdout.readline().rstrip("\n"))
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(30) == 130
+    assert all(re.match(r"\d\d:\d\d:\d\d  moka [a-z]", line) for line in told)
+    assert told[-1].endswith("  moka was released")
+    assert any(line.endswith("  moka has eaten exit 3: exit status 3") for line in told)
 
 
 def test_stats_again_and_again(procchi: Procchi) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from engine import Event, Pet, ProcchiError, Snapshot
 from procchi_tui.nest_engine import Engine
 from procchi_tui.telling import sentence
-from procchi_tui.words import count, names_in_words, plain
+from procchi_tui.words import count, names_in_words, one, plain
 
 RETRY_SECONDS = 1.0
 Say = Callable[[str], None]
@@ -77,7 +77,7 @@ def _introduction(snapshot: Snapshot, status: Mapping[str, Any]) -> Iterable[str
 def _how(pet: Pet) -> str:
     if pet.epitaph is not None:
         return plain(f"a ghost: {pet.epitaph.cause}")
-    return plain(f"{pet.mood}, a {pet.stage}: {pet.reason}" if pet.reason else pet.mood)
+    return plain(f"{pet.mood}, {one(pet.stage)}: {pet.reason}" if pet.reason else pet.mood)
 
 
 def _print(line: str) -> None:

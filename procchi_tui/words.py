@@ -84,6 +84,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def one(noun: str) -> str:
+    """`a pet`, `an egg`."""
+    return f"{'an' if noun[:1] in set('aeiou') else 'a'} {noun}"
+
+
 def names_in_words(names: Sequence[str]) -> str:
     """`moka`, `moka and pico`, `moka, pico and 3 more`."""
     if len(names) <= 3:

@@ -125,9 +125,9 @@ def _needs(pet: engine.Pet) -> Iterable[tuple[str, str]]:
     yield "memory", f"{text.size(now.memory)} now, {text.size(now.memory_peak)} at most so far"
     yield (
         "cpu",
-        f"{text.cpu_time(now.cpu_usec)} used; stopped in {text.count(now.throttled)} periods",
+        f"{text.cpu_time(now.cpu_usec)} used; stopped in {text.counted(now.throttled, 'period')}",
     )
-    yield "pids", f"{text.count(now.pids)} now; {text.count(now.forks_refused)} forks refused"
+    yield "pids", f"{text.count(now.pids)} now; {text.counted(now.forks_refused, 'fork')} refused"
     yield "OOM kills", text.count(now.oom_kills)
 
 

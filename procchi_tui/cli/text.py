@@ -45,6 +45,11 @@ def count(value: int | None) -> str:
     return DASH if value is None else str(value)
 
 
+def counted(value: int | None, one: str) -> str:
+    """`1 fork`, `3 forks`, and `- forks` where nobody counts them."""
+    return f"{count(value)} {one if value == 1 else one + 's'}"
+
+
 def cpu_time(usec: int | None) -> str:
     """Microseconds as seconds."""
     return DASH if usec is None else f"{usec / 1e6:.2f} s"

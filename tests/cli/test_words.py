@@ -230,6 +230,11 @@ def test_ages_in_a_few_characters(seconds: float, shown: str) -> None:
     assert text.age(seconds) == shown
 
 
+def test_what_is_counted_is_one_or_many() -> None:
+    said = [text.counted(number, "fork") for number in (0, 1, 2, None)]
+    assert said == ["0 forks", "1 fork", "2 forks", "- forks"]
+
+
 def test_a_table_is_cut_at_the_terminals_edge() -> None:
     rows = [("NAME", "WHY"), ("moka", "because"), ("m", "")]
     assert text.columns(rows) == "NAME   WHY\nmoka   because\nm"

@@ -311,7 +311,7 @@ class Said(list[str]):
 
 
 def test_plain_words_tell_how_things_stand_and_what_happens() -> None:
-    nest = FixedNest([pet("moka", reason="memory.current 12M of 50M")])
+    nest = FixedNest([pet("moka", stage="egg", reason="memory.current 12M of 50M")])
     nest.cgroup["enforced"] = ["memory"]
     said = Said(5)
 
@@ -329,7 +329,7 @@ def test_plain_words_tell_how_things_stand_and_what_happens() -> None:
     assert said[1:] == [
         "Limits on cpu and pids are not enforced here: `procchi doctor` says what helps.",
         "1 pet in the nest.",
-        "moka: happy, a baby: memory.current 12M of 50M",
+        "moka: happy, an egg: memory.current 12M of 50M",
         "moka is now tired: cpu.stat nr_throttled +9",
     ]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine import Limits
 from procchi_tui.diet import in_words
 from procchi_tui.names import free_name
-from procchi_tui.words import age, cores, count, duration, plain, size
+from procchi_tui.words import age, cores, count, duration, one, plain, size
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def test_other_words() -> None:
         "2 min",
     ]
     assert [count(1, "pet"), count(2, "pet"), count(0, "pet")] == ["1 pet", "2 pets", "0 pets"]
+    assert [one(stage) for stage in ("egg", "baby", "adult")] == ["an egg", "a baby", "an adult"]
 
 
 def test_names_are_never_taken_ones() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,21 @@ def test_another_system_gets_one_clear_line(entry: str) -> None:
     (line,) = done.stderr.splitlines()
     assert "Linux" in line
     assert "darwin" in line
+
+
+def test_run_says_which_commands_there_are(tmp_path: Path) -> None:
+    script = shutil.copy(Path(__file__).parents[2] / "run", tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/ready").touch()  # as after the first run
+    (tmp_path / ".venv/bin/echo").symlink_to("/bin/echo")
+    here = subprocess.run([script, "echo", "hi"], capture_output=True, text=True, check=True)
+    assert here.stdout == "hi\n"
+    for name in ("frob", ".", "../bin"):
+        done = subprocess.run([script, name], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"procchi: there is no command '{name}': ")
+        assert "procchi, procchi-tui, pytest" in line
 
 
 def run_tui(*words: str) -> subprocess.CompletedProcess[str]:

@@ -43,15 +43,20 @@ def default_name(words: str) -> str:
         return HOME
     if there := in_a_registry(words):
         return there.short[:63]
-    try:
-        path = urllib.parse.urlsplit(words).path if "://" in words else words
-    except ValueError as error:
-        raise BadRequest(f"{without_password(words)}: is no URL: {error}") from None
+    shown, path = without_password(words), words
+    if "://" in words:
+        try:
+            url = urllib.parse.urlsplit(words)
+        except ValueError as error:
+            raise BadRequest(f"{shown}: is no URL: {error}") from None
+        if url.scheme in ("http", "https") and not url.hostname:
+            raise BadRequest(f"{shown}: is no URL: it has no host: write {url.scheme}://HOST/FILE")
+        path = url.path
     last = urllib.parse.unquote(path).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", _SUFFIX.sub("", last))
     name = stem.lstrip("._-")[:63]
     if not name:
-        raise BadRequest(f"{words!r} makes no name for an egg: give one with --name")
+        raise BadRequest(f"{shown!r} makes no name for an egg: give one with --name")
     return name
 
 

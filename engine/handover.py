@@ -51,7 +51,8 @@ def execvpe(
 ) -> None:
     """execve(2) of the first executable that PATH finds; the step is reported before it.
 
-    Raises SyscallError: ENOENT where there is none, otherwise why the best one could not be.
+    Raises OSError: ENOENT where there is none, otherwise why the best one could not be. It names no
+    file: whoever gave the command knows which it is.
     """
     name, worst = command[0], errno.ENOENT
     path = environment.get("PATH") or ENVIRONMENT["PATH"]
@@ -72,10 +73,10 @@ def execvpe(
         except OSError as error:
             worst = errno.EACCES if error.errno == errno.ENOENT else error.errno or worst
             if error.errno == errno.ENOENT:  # it is there: what lacks is its interpreter
-                raise OSError(errno.ENOEXEC, "its interpreter is missing", candidate) from error
+                raise OSError(errno.ENOEXEC, "its interpreter is missing") from error
             if error.errno != errno.EACCES:
-                raise
-    raise OSError(worst, os.strerror(worst), name)
+                raise OSError(error.errno, error.strerror) from error
+    raise OSError(worst, os.strerror(worst))
 
 
 def leave_keys_behind() -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from errno import EACCES, ENOENT
 from typing import Any
 
 from engine.cgroups import Cgroups, Group
@@ -132,7 +133,8 @@ def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str)
         return CommandNotFound(f"{what}: {why}")
     if step == "execve":
         shown = command[0]
-        if errno == 2:
+        if errno == ENOENT:
             return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH")
-        return CommandNotExecutable(f"{what}: {shown!r} cannot be executed ({said})")
+        hint = ": is it a program? A script of yours needs chmod +x" if errno == EACCES else ""
+        return CommandNotExecutable(f"{what}: {shown!r} cannot be executed: {said}{hint}")
     return HatchFailed(f"{what}: at the step {step!r}: {said}")

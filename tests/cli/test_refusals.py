@@ -51,6 +51,21 @@ def test_a_command_that_cannot_be_run(procchi: Procchi) -> None:
     assert "/etc" in procchi.refused("feed", "moka", "--", "/etc", status=126)
 
 
+def test_what_may_not_be_executed_is_named_once(procchi: Procchi) -> None:
+    procchi("hatch", "moka")
+    line = procchi.refused("feed", "moka", "--", "/etc/passwd", status=126)
+    assert line.count("/etc/passwd") == 1
+    assert "cannot be executed: Permission denied: is it a program? A script" in line
+    write = ["sh", "-c", 'printf "$1" >/tmp/x; chmod +x /tmp/x', "sh"]
+    for content, said in (
+        ("#!/nosuch", "its interpreter is missing"),
+        (r"\0", "Exec format error"),
+    ):
+        procchi("feed", "moka", "--", *write, content)
+        line = procchi.refused("feed", "moka", "--", "/tmp/x", status=126)
+        assert line.endswith(f": '/tmp/x' cannot be executed: {said}")
+
+
 def test_a_pet_whose_command_cannot_be_run(procchi: Procchi) -> None:
     assert "nosuch" in procchi.refused("hatch", "nori", "--", "nosuch", status=127)
     assert "/etc" in procchi.refused("hatch", "nori", "--", "/etc", status=126)

@@ -134,7 +134,8 @@ def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str)
     if step == "execve":
         shown = command[0]
         if errno == ENOENT:
-            return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH")
+            hint = ": leave the quotes away, or use sh -c '…'" if " " in shown else ""
+            return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH{hint}")
         hint = ": is it a program? A script of yours needs chmod +x" if errno == EACCES else ""
         return CommandNotExecutable(f"{what}: {shown!r} cannot be executed: {said}{hint}")
     return HatchFailed(f"{what}: at the step {step!r}: {said}")

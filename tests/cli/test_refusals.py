@@ -51,6 +51,13 @@ def test_a_command_that_cannot_be_run(procchi: Procchi) -> None:
     assert "/etc" in procchi.refused("feed", "moka", "--", "/etc", status=126)
 
 
+def test_a_command_in_quotes_of_its_own(procchi: Procchi) -> None:
+    procchi("hatch", "moka")
+    line = procchi.refused("feed", "moka", "--", "ls -l", status=127)
+    assert line.endswith("no 'ls -l' in the PATH: leave the quotes away, or use sh -c '…'")
+    assert "quotes" not in procchi.refused("feed", "moka", "--", "nosuch", "a b", status=127)
+
+
 def test_what_may_not_be_executed_is_named_once(procchi: Procchi) -> None:
     procchi("hatch", "moka")
     line = procchi.refused("feed", "moka", "--", "/etc/passwd", status=126)

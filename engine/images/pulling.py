@@ -18,7 +18,7 @@ from engine.images.saying import about, printable
 from engine.images.sources import Archive, opened
 from engine.images.store import Fresh, Layer, Staging, Store
 from engine.images.terms import Terms
-from engine.images.words import default_name, may_be_offered, without_password
+from engine.images.words import default_name, in_a_registry, may_be_offered, without_password
 from engine.model import Egg, Progress, check_name, format_size, now
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})", re.ASCII)
@@ -32,6 +32,7 @@ def pull_into(
     more: str | None = None,
 ) -> Egg:
     """As engine.images.pull says; `more` is the catalogue before our own."""
+    hint = ""
     try:
         egg_name = check_name(default_name(reference) if name is None else name, "egg name")
         if terms.sha256 is not None:
@@ -39,16 +40,20 @@ def pull_into(
         terms.progress(Progress("resolving", 0, None))
         store.clean()
         words = reference
-        if may_be_offered(reference) and (offer := catalogue.find(reference, more)):
-            words, listed, made_for = catalogue.resolve(offer, terms.platform)
-            terms = terms._replace(sha256=terms.sha256 or listed, made_for=made_for)
+        if may_be_offered(reference):
+            if offer := catalogue.find(reference, more):
+                words, listed, made_for = catalogue.resolve(offer, terms.platform)
+                terms = terms._replace(sha256=terms.sha256 or listed, made_for=made_for)
+            elif in_a_registry(reference):
+                hint = f" (the catalogue has no {reference!r}: see `procchi eggs --catalogue`)"
         with store.downloading(), opened(words, store, terms) as found:
+            hint = ""  # the registry has one
             source = without_password(reference)
             if isinstance(found, Archive):
                 return _keep(store, found, egg_name, source, terms)
             return _keep_image(store, found, egg_name, source, terms)
     except ProcchiError as error:
-        raise type(error)(printable(str(error))) from None
+        raise type(error)(printable(f"{error}{hint}")) from None
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = f"there is no room left on the disk of {store.directory}" if full else str(error)

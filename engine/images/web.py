@@ -131,9 +131,10 @@ def _is_unknown_host(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """The innermost reason, on one line."""
+    """The innermost reason, on one line, without the system's number for it."""
     inner = _innermost(error)
-    text = " ".join(str(inner).split())
+    said = (isinstance(inner, OSError) and inner.strerror) or str(inner)
+    text = " ".join(said.split())
     return text.rpartition(">: ")[2][:200] or type(inner).__name__
 
 

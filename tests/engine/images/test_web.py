@@ -172,8 +172,25 @@ def test_no_hop_of_a_redirect_is_over_plain_http(
 def test_nobody_there(store: Store, impatient: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(PullFailed, match="Connection refused"):
+    with pytest.raises(PullFailed, match="Connection refused") as error:
         pull(f"http://127.0.0.1:{port}/egg.tar", store=store)
+    assert "Errno" not in str(error.value)
+
+
+def test_a_short_name_that_the_catalogue_does_not_have(
+    store: Store, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks the registry for it is told where the short names are."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    with pytest.raises(PullFailed, match="Connection refused") as error:
+        pull("nosuchname", store=store)
+    hint = "(the catalogue has no 'nosuchname': see `procchi eggs --catalogue`)"
+    assert str(error.value).endswith(hint)
+    for words in ("owner/nosuchname", "nosuchname:1"):
+        with pytest.raises(PullFailed) as error:
+            pull(words, store=store)
+        assert "catalogue" not in str(error.value)
 
 
 def test_a_server_that_falls_silent(

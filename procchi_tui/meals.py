@@ -46,13 +46,14 @@ class RunningMeal:
             written, self._written = self._written, ""
         return written
 
-    def stop(self) -> None:
-        """Interrupt the command as Ctrl-C would; asked a second time, kill it."""
+    def stop(self) -> signal.Signals:
+        """Interrupt the command as Ctrl-C would; asked a second time, kill it. Says by which."""
         with self._lock:
             meal, self._stops = self._meal, self._stops + 1
+        number = signal.SIGINT if self._stops == 1 else signal.SIGKILL
         if meal is not None:
-            number = signal.SIGINT if self._stops == 1 else signal.SIGKILL
             send(self._target, lambda: meal.signal(number))
+        return number
 
     def _run(self) -> None:
         try:

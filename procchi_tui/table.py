@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from signal import SIGINT
 from typing import NamedTuple
 
 from textual.message_pump import MessagePump
@@ -102,7 +103,9 @@ class Table:
         sittings = [self._sittings[pet] for pet in pets if pet in self._sittings]
         for sitting in sittings:
             sitting.waiting.clear()
-            sitting.meal.stop()
+        sent = {sitting.meal.stop() for sitting in sittings}
+        if SIGINT in sent:
+            self._say(Line("", "^c once more kills what does not mind SIGINT.", "note"))
         return bool(sittings)
 
     def unfinished(self) -> list[Line]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from engine.limits import LARGEST_MEMORY, MIB, format_size
 from engine.model import Fact, Limits, Readings
+from engine.syswrap import send_signal
 
 Kind = Literal["v2", "v1", "none"]
 
@@ -295,15 +296,5 @@ def remove_groups(directory: str) -> bool:
 
 
 def signal_member(pid: int, number: signal.Signals, procs: str) -> None:
-    """Send a signal to `pid`, if it is in the group once it can no longer be somebody else."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        if pid in members(procs):
-            signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
+    """Send a signal to `pid`, if it is in the group with that file."""
+    send_signal(pid, number, lambda pid: pid in members(procs))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cgroups import stopping
 from engine.cgroups.group import Cgroups, Group
 from engine.model import Fact, Limits, Readings
-from engine.syswrap import call, start_time
+from engine.syswrap import call, send_signal, start_time
 
 if TYPE_CHECKING:
     import psutil
@@ -212,14 +212,8 @@ class _Processes(Group):
             self._send(pid, signal.SIGKILL)
 
     def _send(self, pid: int, number: signal.Signals) -> None:
-        """Send it to `pid`, if that is the pet's once it can no longer be somebody else."""
-        with contextlib.suppress(OSError):  # it has ended
-            pidfd = os.pidfd_open(pid)
-            try:
-                if self._home() == _namespace_of(pid):
-                    signal.pidfd_send_signal(pidfd, number)
-            finally:
-                os.close(pidfd)
+        """Send it to `pid`, if that is the pet's."""
+        send_signal(pid, number, lambda pid: self._home() == _namespace_of(pid))
 
     def remove(self) -> bool:
         if self._namespace != -1:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +17,10 @@ from engine.nest.keeper import Keeper
 from engine.nest.reports import Reports
 from engine.nest.wishes import text_of, variables_of, window_of, words_of
 from engine.steps import StepFailed
+from engine.syswrap import send_signal
+
+SIGNAL_ROUNDS = 5
+"""How often it is looked for those who were begotten meanwhile; a fork bomb has no end of them."""
 
 
 def feed(
@@ -119,13 +123,23 @@ class Feeding:
         self.keeper.loop.readable(pidfd, self._ended)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command and its process group, as a terminal does.
+        """Send a signal to the command and all that it has started, unless it has ended.
 
-        Its pid is nobody else's while we have not reaped it. One that has ended does not mind.
+        That is its session (setsid(2)), whose number is nobody else's while we have not reaped
+        the command; a service that it left behind has one of its own. Its process group would be
+        less: timeout(1), for one, leaves that.
         """
-        if self.pidfd != -1:
-            with contextlib.suppress(OSError, ValueError):
-                os.killpg(self.pid, number)
+        if self.pidfd == -1 or number not in signal.valid_signals():
+            return
+        told = set[int]()
+        for _ in range(SIGNAL_ROUNDS):
+            untold = set(self.dweller.group.processes()) - told
+            if not sum(send_signal(pid, number, self._has) for pid in untold):
+                break
+            told |= untold
+
+    def _has(self, pid: int) -> bool:
+        return os.getsid(pid) == self.pid
 
     def _executed(self) -> None:
         """The pipe is closed: the command runs, or nothing will."""

@@ -39,7 +39,7 @@ from engine.syswrap.constants import (
     TIOCGPTN,
     TIOCSPTLCK,
 )
-from engine.syswrap.process import start_time, take_hold
+from engine.syswrap.process import send_signal, start_time, take_hold
 from engine.syswrap.record import SyscallError, call, recording, write_down
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "prctl",
     "recording",
     "seccomp",
+    "send_signal",
     "sethostname",
     "setns",
     "start_time",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+from collections.abc import Callable
 
 
 def start_time(pid: int) -> int | None:
@@ -18,6 +20,26 @@ def start_time(pid: int) -> int | None:
         return None
     fields = content.rpartition(b")")[2].split()
     return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+def send_signal(pid: int, number: int, is_meant: Callable[[int], bool]) -> bool:
+    """Send `pid` a signal, if it is meant once it can no longer be somebody else (pidfd_open(2)).
+
+    False where it is not, or has ended; `is_meant` may raise OSError for one that has.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not is_meant(pid):
+            return False
+        signal.pidfd_send_signal(pidfd, number)
+    except OSError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
 
 
 def take_hold(pid: int, started: int) -> int | None:

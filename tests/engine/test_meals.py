@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
+import signal
 import threading
 
 import pytest
@@ -47,6 +49,42 @@ def test_a_meal_under_way_is_told_and_outlives_the_nest(home: pathlib.Path) -> N
     assert engine.look("moka").meals == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_reaches_all_of_a_meal(number: signal.Signals, home: pathlib.Path) -> None:
+    """Whoever fed it would not know what goes on: timeout(1) leaves its process group."""
+    engine.hatch("moka")
+
+    def inside() -> str:
+        return said("moka", "ps -e -o args")
+
+    command = ["sh", "-c", "timeout 300 sleep 299; true"]
+    with engine.open_meal("moka", command, stdio=_pipes()) as meal:
+        eventually(lambda: "\nsleep 299" in inside(), "timeout starts it")
+        meal.signal(number)
+        assert meal.wait().exit_code == 128 + number
+    eventually(lambda: "sleep 299" not in inside(), "nothing of it goes on")
+
+
+def test_a_service_that_a_meal_left_outlives_it(
+    empty_home: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A session of its own (setsid(2)) is how a program says that it is not part of a meal."""
+    programs = tmp_path / "egg" / "bin"
+    programs.mkdir(parents=True)
+    shutil.copy("/bin/busybox", programs)
+    for name in ("sh", "ps", "setsid", "sleep"):
+        (programs / name).symlink_to("busybox")
+    engine.pull(str(tmp_path / "egg"))
+    engine.hatch("moka", egg="egg")
+    command = ["sh", "-c", "setsid sleep 298 & sleep 297"]
+    with engine.open_meal("moka", command, stdio=_pipes()) as meal:
+        eventually(lambda: "sleep 298" in said("moka", "ps"), "the service runs")
+        meal.signal(signal.SIGKILL)
+        meal.wait()
+    assert "sleep 298" in said("moka", "ps")
+    assert "sleep 297" not in said("moka", "ps")
+
+
 def _pipes() -> tuple[int, int, int]:
     """An input that never says anything, and outputs that nobody reads."""
     reading, _ = os.pipe()
@@ -56,9 +94,7 @@ def _pipes() -> tuple[int, int, int]:
 
 def test_no_more_is_kept_than_has_a_place(tmp_path: pathlib.Path) -> None:
     directory = str(tmp_path)
-    steps = [
-        ["execve", "why", [{"name": "execve", "args": "x" * 9999, "result": "", "usec": 1}], 1]
-    ]
+    steps = [["execve", "why", [["execve", "x" * 9999, "", 1]], 1]]
     for number in range(1, 200):
         command = ["sh", "-c", "y" * 9999, "more"]
         on_disk.begin(directory, number, command, "2026-11-23T12:00:00+00:00", steps)

@@ -172,6 +172,7 @@ async def test_a_meal_can_be_stopped_and_what_was_to_come_with_it() -> None:
         await type_line(pilot, "echo next")
         await until(pilot, lambda: "still eating: this comes next" in fed(app))
         await pilot.press("ctrl+c")
+        await until(pilot, lambda: "once more kills" in fed(app))
         await until(pilot, lambda: "Exit status 130" in fed(app))
         await type_line(pilot, "echo after")
         await until(pilot, lambda: "exit status 0" in fed(app))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
@@ -15,6 +16,10 @@ from textual.widgets import Input, Static, Tree
 
 from procchi_tui.pages.page import Block, harmless
 
+NARROWEST = 20
+"""Cells of a line of a sentence that is broken."""
+INDENT = 6
+"""Cells that a tree's guides take before what is in a block."""
 INKS = {"panel--title", "panel--about", "panel--label", "panel--head"}
 
 
@@ -110,9 +115,23 @@ class FoldingPanel(Tree[None]):
             return
         self._shown = blocks
         self.clear()
-        for block in blocks:
-            node = self.root.add(Text(block.title, self._style("title")), expand=True)
-            node.add_leaf(Text(block.about, self._style("about")))
+        self._fill(closed=set())
+
+    def on_resize(self) -> None:
+        """Sentences are broken to the new width; what was folded stays so."""
+        closed = {place for place, node in enumerate(self.root.children) if node.is_collapsed}
+        line = self.cursor_line
+        self.clear()
+        self._fill(closed)
+        self.cursor_line = line
+
+    def _fill(self, closed: Set[int]) -> None:
+        width = max(NARROWEST, self.scrollable_content_region.width - INDENT)
+        for place, block in enumerate(self._shown or ()):
+            title = Text(block.title, self._style("title"))
+            node = self.root.add(title, expand=place not in closed)
+            for line in wrap(block.about, width):
+                node.add_leaf(Text(line, self._style("about")))
             for first, *rest in block.rows:
                 told = ("  ".join(["", *rest]), self._style("label"))
                 node.add_leaf(Text.assemble(first, told))

@@ -13,7 +13,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Tabs
 
-from engine import Event, NestUnreachable
+from engine import Event, NestUnreachable, StepReport
 from engine.anatomy import Interface, Mount
 from procchi_tui.app import ProcchiApp
 from procchi_tui.bindings import ACTIONS
@@ -239,6 +239,26 @@ async def test_a_ghost_has_no_walls_but_a_log() -> None:
         await until(pilot, lambda: "has none of this any more" in shown(app))
         await pilot.press("4")
         await until(pilot, lambda: "It has said nothing yet." in shown(app))
+
+
+async def test_why_a_step_is_done_is_broken_to_fit() -> None:
+    nest = FixedNest([pet("moka")])
+    why = " ".join(["because"] * 20) + " so the end is seen"
+    nest.care_log = lambda name, **_: [StepReport("session", why, [], 9.0)]  # type: ignore[method-assign]
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LookScreen))
+        await pilot.press("3")
+        await until(pilot, lambda: "end is seen" in shown(app))
+        await pilot.press("z")  # folded, it stays so at another width
+        await until(pilot, lambda: "because" not in shown(app))
+        await pilot.resize_terminal(70, 40)
+        await pilot.pause()
+        assert "1. session" in shown(app) and "because" not in shown(app)
+        await pilot.press("z")
+        await until(pilot, lambda: shown(app).count("because") == 20)
 
 
 async def test_how_long_ago_it_died_goes_on_without_news(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from signal import SIGINT
@@ -23,6 +24,8 @@ LONGEST_LINE = 4096
 TAIL_LINES = 20
 """Of each meal, to be looked at again later."""
 MOST_TAILS = 100
+_OF_ITSELF = re.compile(r"(cd|export|alias|umask|set)\b[^;&|]*")
+"""Commands that change nothing but the shell that runs them."""
 
 
 class Line(NamedTuple):
@@ -86,6 +89,14 @@ class Table:
     def feed(self, pets: Sequence[str], line: str) -> None:
         """Begin that meal in each; in one that is eating, as soon as it has eaten."""
         self._say(Line("", f"{names_in_words(pets)} $ {line}", "asked"))
+        if _OF_ITSELF.fullmatch(line.strip()):
+            self._say(
+                Line(
+                    "",
+                    "That ends with this meal, a process of its own. A shell is Esc, then t.",
+                    "note",
+                )
+            )
         together = len(pets) > 1
         for pet in pets:
             if pet in self._sittings:

@@ -179,6 +179,18 @@ async def test_a_meal_can_be_stopped_and_what_was_to_come_with_it() -> None:
         assert [what[2][2] for what in nest.asked] == ["sleep 1000", "echo after"]
 
 
+async def test_whoever_changes_the_directory_is_told_of_the_shell() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await feed(pilot, "cd /tmp && ls")
+        await until(pilot, lambda: "exit status 0" in fed(app))
+        assert "A shell is Esc, then t" not in fed(app)
+        await type_line(pilot, "cd /tmp")
+        await until(pilot, lambda: "A shell is Esc, then t" in fed(app))
+
+
 async def test_a_line_typed_too_early_is_the_next_meal() -> None:
     nest = FixedNest([pet("moka")])
     app = face(nest)

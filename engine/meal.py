@@ -36,7 +36,9 @@ class OpenMeal:
         return self._wire.sock.fileno()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the command's process group; nothing happens when it has ended.
+        """Send a signal to the command and all that it has started; nothing when it has ended.
+
+        What has left its session (setsid(2)), as services do, is not of the meal any more.
 
         Raises BadRequest.
         """

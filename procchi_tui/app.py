@@ -145,6 +145,8 @@ class ProcchiApp(ComfortableApp):
 
     def tick(self) -> None:
         """Draw what changed; sprites rest while nobody looks, and under a dialogue."""
+        if not self.screen_stack:  # the session ends
+            return
         self._listen()
         self._sound_alarms()
         if isinstance(self.screen, LookScreen) and (pet := self.screen.pet()):

@@ -26,12 +26,6 @@ class Dialogue(LeavableScreen[Answer], ModalScreen[Answer]):
         """A question is seen whole: toasts lie below it, not on it."""
         return (*super().layers, "dialogue")
 
-    def on_mount(self) -> None:
-        """Put good news away, half of which this would hide; what went wrong stays."""
-        for toast in list(self.app._notifications):
-            if toast.severity == "information":
-                self.app._unnotify(toast)
-
     def action_cancel(self) -> None:
         """Close it; nothing is done."""
         self.dismiss(None)

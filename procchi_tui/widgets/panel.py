@@ -123,7 +123,8 @@ class FoldingPanel(Tree[None]):
         line = self.cursor_line
         self.clear()
         self._fill(closed)
-        self.cursor_line = line
+        if line != -1:  # the cursor is nowhere before it was moved
+            self.cursor_line = line
 
     def _fill(self, closed: Set[int]) -> None:
         width = max(NARROWEST, self.scrollable_content_region.width - INDENT)

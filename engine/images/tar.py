@@ -284,7 +284,7 @@ def _entry(
         stored -= used
     elif kind is Kind.FILE and (extensions.map or b"GNU.sparse.map" in records):
         size, extents = _pax_sparse_0(records, extensions.map)
-    if extents is not whole:
+    if kind is Kind.FILE and extents is not whole:
         _check_extents(size, extents, stored)
     mtime_ns = (
         _mtime_ns(records[b"mtime"])

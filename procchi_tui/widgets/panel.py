@@ -107,6 +107,8 @@ class FoldingPanel(Tree[None]):
         self.show_root = False
         self.guide_depth = 2
         self._shown: Sequence[Block] | None = None
+        self._filled = 0
+        """Cells that sentences were broken to."""
 
     def show(self, blocks: Sequence[Block]) -> None:
         """Put them on it, all open, if they are others than before."""
@@ -114,24 +116,28 @@ class FoldingPanel(Tree[None]):
         if blocks == self._shown:
             return
         self._shown = blocks
-        self.clear()
         self._fill(closed=set())
 
     def on_resize(self) -> None:
         """Sentences are broken to the new width; what was folded stays so."""
+        if self._room() == self._filled:
+            return
         closed = {place for place, node in enumerate(self.root.children) if node.is_collapsed}
         line = self.cursor_line
-        self.clear()
         self._fill(closed)
         if line != -1:  # the cursor is nowhere before it was moved
             self.cursor_line = line
 
+    def _room(self) -> int:
+        return max(NARROWEST, self.scrollable_content_region.width - INDENT)
+
     def _fill(self, closed: Set[int]) -> None:
-        width = max(NARROWEST, self.scrollable_content_region.width - INDENT)
+        self.clear()
+        self._filled = self._room()
         for place, block in enumerate(self._shown or ()):
             title = Text(block.title, self._style("title"))
             node = self.root.add(title, expand=place not in closed)
-            for line in wrap(block.about, width):
+            for line in wrap(block.about, self._filled):
                 node.add_leaf(Text(line, self._style("about")))
             for first, *rest in block.rows:
                 told = ("  ".join(["", *rest]), self._style("label"))

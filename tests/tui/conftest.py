@@ -41,6 +41,11 @@ def face(nest: FixedNest, **settings: Any) -> ProcchiApp:
     return app
 
 
+def told(app: ProcchiApp) -> str:
+    """What the toasts say that have not gone yet."""
+    return " | ".join(note.message for note in app._notifications)
+
+
 async def until(pilot: Pilot[None], true: Callable[[], object]) -> None:
     """Let the session run until something is true of it."""
     deadline = time.monotonic() + PATIENCE_SECONDS

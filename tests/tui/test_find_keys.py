@@ -16,7 +16,7 @@ from procchi_tui.screens.hatch import HatchScreen
 from procchi_tui.screens.nest import NestScreen
 from procchi_tui.widgets.find_bar import FindBar
 from procchi_tui.widgets.nest import NOTHING, Nest
-from tests.tui.conftest import face, seen, until
+from tests.tui.conftest import face, seen, told, until
 from tests.tui.fixed_nest import MIB, FixedNest, a_nest_full, pet
 
 SIZE = (120, 40)
@@ -33,10 +33,6 @@ def chosen(app: ProcchiApp) -> str | None:
 def bar(app: ProcchiApp) -> str:
     found = app.screen_stack[1].query_one(FindBar)
     return str(found.query_one("#told", Static).content) if found.display else ""
-
-
-def told(app: ProcchiApp) -> str:
-    return " | ".join(note.message for note in app._notifications)
 
 
 def line_of_the_nest(app: ProcchiApp, y: int) -> str:

@@ -53,11 +53,11 @@ def pull(
     """Fetch an egg into the store, and wait for it.
 
     `reference` is `home` (cooked from this machine, no network), a name in the `catalogue`, the
-    path of a tarball, a
-    `docker save` archive, an OCI layout or a folder, an `http(s)` or `file` URL, or an image in
-    a registry (`debian:bookworm-slim`, `localhost:5000/name@sha256:…`). `name` is what it will be
-    called (else after the reference), `sha256` the hexadecimal digest that the file must have,
-    `platform` (`linux/arm64`) which of an image's variants is wanted where not this machine's.
+    path of a tarball, a `docker save` archive, an OCI layout or a folder, an `http(s)` or `file`
+    URL, or an image in a registry (`debian:bookworm-slim`, `localhost:5000/name@sha256:…`).
+    `name` is what it will be called (else after the reference), `sha256` the hexadecimal digest
+    that the file must have, `platform` (`linux/arm64`) which of an image's variants is wanted
+    where not this machine's.
     Logins, certificates and proxies are found by this process's environment and home directory;
     its PROCCHI_BOUNDS (`size=128G entries=2000000 ratio=500`) is how much an egg may be.
     `progress` is called from this thread, twice a second at least; what it raises cancels the

@@ -31,7 +31,7 @@ WORDS = (
     ("egg", "an image: a root filesystem"),
     ("hatch", "create: namespaces, a cgroup, a root of its own, then execve"),
     ("meal, feed", "exec: a command joined into those namespaces"),
-    ("diet", "limits: memory.max, cpu.max, pids.max"),
+    ("diet", "limits: what the cgroup's memory, cpu and pids controllers allow"),
     ("asleep", "paused: the cgroup's freezer"),
     ("ghost", "exited; it keeps its epitaph until it is released"),
     ("release", "stop and remove"),

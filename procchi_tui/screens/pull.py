@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Label, Static
 
+from engine import BadRequest, check_name
 from procchi_tui.screens.dialogue import Dialogue
 
 
@@ -14,15 +15,17 @@ class PullScreen(Dialogue[tuple[str, str | None]]):
 
     AUTO_FOCUS = "#reference"
     HELP = (
-        "An egg is an image: a root filesystem. It can be `home`, a tarball's path, or the "
-        "http(s) address of one. The pull goes on while you care for your pets."
+        "An egg is an image: a root filesystem. It comes from a registry "
+        "(`debian:bookworm-slim`), from the catalogue (`alpine`), from a tarball, an archive of "
+        "an image or a folder (its path, or its http(s) address), or it is `home`, made from "
+        "this machine's own shell and tools. The pull goes on while you care for your pets."
     )
 
     def compose(self) -> ComposeResult:
         """The two fields."""
         with Vertical(id="dialogue"):
             yield Label("Pull an egg", id="title")
-            yield Label("from: home, a tarball's path, or its address")
+            yield Label("from: debian:bookworm-slim, home, a path, an address")
             yield Input("home", id="reference", compact=True)
             yield Label("kept as (empty: a name from the above)")
             yield Input(id="kept", compact=True)
@@ -41,7 +44,10 @@ class PullScreen(Dialogue[tuple[str, str | None]]):
         name = self.query_one("#kept", Input).value.strip()
         if event.button.id == "cancel":
             self.dismiss(None)
-        elif reference:
-            self.dismiss((reference, name or None))
-        else:
-            self.query_one("#refusal", Static).update("say where the egg is to come from")
+            return
+        try:
+            if not reference:
+                raise BadRequest("say where the egg is to come from")
+            self.dismiss((reference, check_name(name, "egg name") if name else None))
+        except BadRequest as error:
+            self.query_one("#refusal", Static).update(str(error))

@@ -298,6 +298,18 @@ async def test_pulling_shows_progress_and_can_be_cancelled() -> None:
         assert nest.store == ["home"]
 
 
+async def test_the_form_of_a_pull_refuses_in_words_and_keeps_what_was_typed() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("p", *"debian:12", "tab", *"a b", "enter", "enter")
+        refusal = app.screen.query_one("#refusal", Static)
+        await until(pilot, lambda: "egg name 'a b' cannot be used" in str(refusal.content))
+        await pilot.press("shift+tab", *"bookworm", "enter", "enter")
+        await until(pilot, lambda: ("pull", "debian:12", "bookworm") in nest.asked)
+
+
 async def test_hatching_pulls_the_egg_first() -> None:
     nest = FixedNest()
     nest.store.clear()

@@ -260,7 +260,7 @@ MOODS: tuple[Row, ...] = (
     Row(
         "panicked",
         "the pids limit refused a fork lately (pids.events max)",
-        "it has as many processes as it may: end some, or raise its pids limit",
+        "it has as many processes as it may, zombies included: end some, or raise its pids limit",
         _panicked,
     ),
     Row(
@@ -279,7 +279,7 @@ MOODS: tuple[Row, ...] = (
     Row(
         "crowded",
         "nearly as many processes and threads as it may have (pids.current)",
-        "end some of its processes, or raise its pids limit",
+        "end some of its processes, or raise its pids limit; zombies count, too",
         _crowded,
     ),
     Row(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
@@ -229,30 +230,41 @@ def _named(names: tuple[str, ...], value: str | None) -> str | None:
 def _everybody(
     pid: int, first: Proc, groups: Mapping[str, str], unread: dict[str, str]
 ) -> Iterator[tuple[Process, list[OpenFile]]]:
-    """Its processes with their files: those in its group, or else in its pid namespace."""
+    """Those in its pid namespace, with their files. Its group's list saves a search of all /proc.
+
+    A zombie is on no group's list, but its parent still has it (proc_tid_children(5)).
+    """
     if groups:
-        pids = members(f"{next(iter(groups.values()))}/cgroup.procs")
+        living = members(f"{next(iter(groups.values()))}/cgroup.procs")
+        pids = [*living, *(child for parent in living for child in _children(parent))]
     else:
         pids = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
-
-    def mark(proc: Proc) -> str:
-        return proc.read("cgroup") if groups else proc.link("ns/pid")
-
-    wanted = mark(first)
+    wanted = first.link("ns/pid")
     found = sorted({pid, *pids}, key=lambda other: (other != pid, other))
     count = 0
     for other in found:
         try:
             with Proc(other) as proc:
-                if mark(proc) != wanted:
+                if proc.link("ns/pid") != wanted:
                     continue
                 if count == MOST_PROCESSES:
                     unread["processes"] = f"more than {MOST_PROCESSES}"
                     return
                 count += 1
-                yield _process(proc), list(_files(proc, unread))
+                process = _process(proc)
+                yield process, [] if process.state == "Z" else list(_files(proc, unread))
         except (OSError, KeyError, ValueError):
             continue  # it ended meanwhile, or is none that we may see
+
+
+def _children(pid: int) -> list[int]:
+    """Those of all its threads, zombies included; none where the kernel has no such file."""
+    children: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                children += map(int, file.read().split())
+    return children
 
 
 def _process(proc: Proc) -> Process:

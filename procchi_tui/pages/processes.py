@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from engine import XRay
@@ -35,6 +36,12 @@ class Processes(XRayPage):
             list(_tree(xray)),
             ("host pid", "inside", "state", "threads", "user", "command"),
         )
+        if waited_for := Counter(other.parent for other in xray.processes if other.state == "Z"):
+            yield Block(
+                "zombies",
+                "ended, but counted until their parent waits for them: wait(2)",
+                [(f"of {parent}", str(count)) for parent, count in waited_for.items()],
+            )
         yield Block(
             "when memory runs out on the host",
             f"who has the highest score dies first: /proc/{xray.pid}/oom_score",

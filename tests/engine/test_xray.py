@@ -69,6 +69,19 @@ def test_processes_files_and_sockets(home: pathlib.Path) -> None:
     assert seen.listeners == ()
 
 
+def test_zombies_are_seen_for_they_count(home: pathlib.Path) -> None:
+    engine.hatch("moka", command=["sh", "-c", "sh -c 'sleep 0.01 & sleep 0.01 &'; exec sleep 1000"])
+
+    def states() -> list[str]:
+        return [process.state for process in engine.xray("moka").processes]
+
+    eventually(lambda: states() == ["S", "Z", "Z"], "two have ended, and nobody waits for them")
+    seen = engine.xray("moka").processes
+    assert {zombie.parent for zombie in seen[1:]} == {seen[0].pid}
+    readings = engine.look("moka").readings
+    assert readings and readings.pids == 3
+
+
 def test_the_groups_files_are_live(home: pathlib.Path) -> None:
     engine.hatch("moka", limits=engine.Limits(pids=20))
     settings = {setting.file: setting for setting in engine.xray("moka").cgroup}

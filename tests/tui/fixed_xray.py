@@ -69,7 +69,7 @@ def fixed_xray(name: str) -> XRay:
         ),
         interfaces=(Interface("lo", 2048, 2048),),
         listeners=(Listener("tcp", "127.0.0.1", 8080),),
-        unread={"files": "of process 4714: Permission denied"},
+        unread={"files": "of process 4720: Permission denied"},
     )
 
 

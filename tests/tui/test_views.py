@@ -14,12 +14,13 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList, Tabs
 
 from engine import Event, NestUnreachable, StepReport
-from engine.anatomy import Interface, Mount
+from engine.anatomy import Interface, Mount, Process
 from procchi_tui.app import ProcchiApp
 from procchi_tui.bindings import ACTIONS
 from procchi_tui.cli import keeping
 from procchi_tui.pages import KEYS, PAGES, XRAY
 from procchi_tui.pages.page import Sight, harmless
+from procchi_tui.pages.processes import Processes
 from procchi_tui.screens import graveyard
 from procchi_tui.screens.graveyard import GraveyardScreen
 from procchi_tui.screens.history import HistoryScreen
@@ -354,6 +355,16 @@ async def test_what_was_fed_from_here_shows_its_output_among_the_meals() -> None
         await pilot.press("escape", "m")
         await until(pilot, lambda: "the end of what it wrote" in shown(app))
         assert "tasty" in shown(app)
+
+
+def test_zombies_are_counted_and_explained() -> None:
+    xray = fixed_xray("moka")
+    blocks = {block.title: block for block in Processes().parts(xray)}
+    assert blocks["zombies"].rows == [("of 4711", "1")]
+    assert "wait(2)" in blocks["zombies"].about
+    assert [row[2] for row in blocks["processes"].rows].count("zombie") == 1
+    living = xray._replace(processes=xray.processes[:3])
+    assert "zombies" not in {block.title for block in Processes().parts(living)}
 
 
 def test_what_the_kernel_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,13 +154,16 @@ class FixedWatch:
         self._items.put(None)
 
     def __iter__(self) -> Iterator[Event | Snapshot]:
+        at = 0.0
         while True:
             try:
                 item = self._items.get(timeout=0.5)
             except Empty:  # a nest that has nothing to tell says that
-                item = Snapshot(0.0, (), {}, {}, ())
+                item = Snapshot(at, (), {}, {}, ())
             if item is None:
                 return
+            if isinstance(item, Snapshot):
+                at = item.at
             while self.wedged.is_set():
                 time.sleep(0.05)
             yield item

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList, Tabs
 
 from engine import Event, NestUnreachable, StepReport
-from engine.anatomy import Interface, Mount, Process
+from engine.anatomy import Interface, Mount
 from procchi_tui.app import ProcchiApp
 from procchi_tui.bindings import ACTIONS
 from procchi_tui.cli import keeping

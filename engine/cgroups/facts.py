@@ -130,7 +130,6 @@ V1: tuple[Source, ...] = (
     Source("memory_shared", "bytes", "memory.stat", "shmem"),
     Source("memory_inactive_file", "bytes", "memory.stat", "inactive_file"),
     Source("memory_kernel", "bytes", "memory.kmem.usage_in_bytes"),
-    Source("memory_limit_hits", "count", "memory.failcnt"),
     Source("oom_kills", "count", "memory.oom_control", "oom_kill"),
     Source("swap", "bytes", "memory.stat", "swap"),
     Source("memory_and_swap_limit", "bytes", "memory.memsw.limit_in_bytes"),

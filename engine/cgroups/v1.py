@@ -239,13 +239,28 @@ class _V1Group(Group):
         return bell
 
     def hits(self) -> dict[str, int]:
-        read = self._files.read
-        memory = number(read(f"{self._paths.get('memory', '')}/memory.failcnt"))
-        pids = keyed(read(f"{self._paths.get('pids', '')}/pids.events"), b"max")
-        return {"memory": memory or 0, "pids": pids or 0}
+        memory = self._memory_hits()
+        pids = keyed(self._files.read(f"{self._paths.get('pids', '')}/pids.events"), b"max")
+        return {"memory": 1 if memory is None else memory, "pids": pids or 0}
+
+    def _memory_hits(self) -> int | None:
+        """How often the limit was met; None where it was, but nobody counted.
+
+        Where no swap is allowed, the limit of the sum is met first, and newer kernels count the
+        other's hits only (Linux 6.18, mm/memcontrol.c: track_failcnt).
+        """
+        memory, read = self._paths.get("memory", ""), self._files.read
+        hits = number(read(f"{memory}/memory.failcnt")) or 0
+        if (number(read(f"{memory}/memory.max_usage_in_bytes")) or 0) < self._memory_limit():
+            return hits
+        return hits + (number(read(f"{memory}/memory.memsw.failcnt")) or 0) or None
 
     def facts(self) -> dict[str, Fact]:
-        return facts.read_facts(facts.V1, self._paths.get)
+        found = facts.read_facts(facts.V1, self._paths.get)
+        if "memory" in self._paths and (hits := self._memory_hits()) is not None:
+            files = "memory.failcnt + memory.memsw.failcnt"
+            found["memory_limit_hits"] = Fact(hits, "count", files)
+        return found
 
     def processes(self) -> list[int]:
         return members(f"{self._directories[0]}/cgroup.procs")

@@ -70,6 +70,9 @@ def test_a_meal_that_eats_too_much_is_told_of(home: pathlib.Path) -> None:
         assert one(events, "oom").detail["kills"] >= 1
         eventually(lambda: "sick" in moods(events), "its mood is told")
         one(events, "meal-over")
+        assert one(events, "limit").detail["limit"] == "memory"
+    hits = engine.details("moka").facts.get("memory_limit_hits")
+    assert hits is None or (hits.value or 0) > 0, "the limit was met"
     assert kinds(events).index("oom") < kinds(events).index("meal-over")
 
 

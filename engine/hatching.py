@@ -173,9 +173,12 @@ def make_directories(house: House) -> None:
     STEPS, "cgroup", "nest", "mkdir(2), write(2)",
     "The limits stand before the pet exists, so there is no moment in which it has none.",
 )  # fmt: skip
-def make_group(house: House) -> None:
+def make_group(house: House) -> str | None:
     assert house.group and house.limits
     house.group.make(house.limits)
+    if house.cgroups.kind == "none":
+        return "There are no control groups for it here: procchi doctor says why, and what helps."
+    return None
 
 
 @step(
@@ -220,18 +223,24 @@ def make_private(house: House) -> None:
     "A new network namespace has one interface, lo, and it is down: netdevice(7).",
     ahead=True,
 )  # fmt: skip
-def raise_loopback(house: House) -> None:
+def raise_loopback(house: House) -> str | None:
     if house.network != "none":
-        return
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return "It shares the host's network namespace, and that is up."
+    fd = call("socket", _datagrams, args="AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, 0")
+    with socket.socket(fileno=fd) as sock:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack("16xh14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))
         up = struct.pack("16sh14x", b"lo", flags | IFF_UP)
         call(
             "ioctl",
             lambda: fcntl.ioctl(sock, SIOCSIFFLAGS, up) and None,
-            args=f"{sock.fileno()}, SIOCSIFFLAGS, lo IFF_UP",
+            args=f"{fd}, SIOCSIFFLAGS, lo IFF_UP",
         )
+    return None
+
+
+def _datagrams() -> int:
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach()
 
 
 @step(
@@ -249,11 +258,21 @@ def change_keyring(house: House) -> None:
     "Told who it is to be, the process joins its group, then a cgroup namespace: the group becomes "
     "the root that the pet sees.",
 )  # fmt: skip
-def join_group(house: House) -> None:
+def join_group(house: House) -> str | None:
     assert house.group
-    for path, door in house.group.doors().items():
+    doors = house.group.doors()
+    for path, door in doors.items():
         call("write", os.write, door, b"0", args=f'"{path}", "0"')  # 0: whoever writes
     unshare(CLONE.NEWCGROUP)
+    if house.cgroups.kind == "none":
+        return (
+            "Told who it is to be, the process enters a cgroup namespace; it joins no group here."
+        )
+    if not doors:
+        return (
+            "Born in its group, it enters a cgroup namespace: the group is the root that it sees."
+        )
+    return None
 
 
 @step(
@@ -342,7 +361,7 @@ def mount_dev(house: House) -> None:
         "stdout": "/proc/self/fd/1",
         "stderr": "/proc/self/fd/2",
     }.items():
-        os.symlink(target, f"dev/{name}")
+        call("symlink", os.symlink, target, f"dev/{name}")
 
 
 @step(
@@ -382,12 +401,18 @@ def mask_paths(house: House) -> None:
     "pivot_root puts the egg in the place of the host's root, which is then detached; chroot "
     "alone would leave the host's root mounted, and there is a way back to it.",
 )  # fmt: skip
-def change_root(house: House) -> None:
+def change_root(house: House) -> str | None:
     if not house.its.chroot_only:
         pivot_root(".", ".")
         umount2(".", MNT.DETACH)
     chroot(".")
     os.chdir("/")
+    if house.its.chroot_only:
+        return (
+            "As was asked, pivot_root was left out: the host's root is still mounted, and whoever "
+            "may call chroot can walk out of its own."
+        )
+    return None
 
 
 @step(
@@ -432,12 +457,13 @@ def drop_capabilities(house: House) -> None:
     STEPS, "user", "pet", "setgroups(2), setresgid(2), setresuid(2)",
     "Most images want an ordinary user of their own: whoever leaves id 0 leaves all capabilities.",
 )  # fmt: skip
-def become_user(house: House) -> None:
+def become_user(house: House) -> str | None:
     if not house.its.user:
-        return
+        return "Nobody else was asked for: the pet's root it stays."
     user = users.find(house.its.user, house.idmap)
     users.become(user, house.idmap)
     house.lives_at = user.home
+    return None
 
 
 @step(

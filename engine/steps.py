@@ -29,8 +29,11 @@ class Step(NamedTuple, Generic[House]):
     """The system calls that it makes, as manual pages are cited."""
     why: str
     """One sentence."""
-    execute: Callable[[House], None]
-    """Do it. Raises SyscallError (or another OSError) where the kernel refuses."""
+    execute: Callable[[House], str | None]
+    """Do it. Says why in another sentence, where `why` is not what was done this time.
+
+    Raises SyscallError (or another OSError) where the kernel refuses.
+    """
     ahead: bool = False
     """Whether it can be done before anybody knows for whom: it is the same for all."""
 
@@ -43,11 +46,11 @@ class Step(NamedTuple, Generic[House]):
         start = time.perf_counter_ns()
         with recording() as calls:
             try:
-                self.execute(house)
+                why = self.execute(house) or self.why
             except OSError as error:
                 raise StepFailed(self.name, error) from error
         usec = (time.perf_counter_ns() - start) / 1000
-        return StepReport(self.name, self.why, calls, usec)
+        return StepReport(self.name, why, calls, usec)
 
 
 class StepFailed(Exception):
@@ -63,10 +66,10 @@ class StepFailed(Exception):
 
 def step(
     steps: list[Step[House]], name: str, side: Side, syscalls: str, why: str, ahead: bool = False
-) -> Callable[[Callable[[House], None]], Callable[[House], None]]:
+) -> Callable[[Callable[[House], str | None]], Callable[[House], str | None]]:
     """Append the decorated function to `steps`."""
 
-    def add(execute: Callable[[House], None]) -> Callable[[House], None]:
+    def add(execute: Callable[[House], str | None]) -> Callable[[House], str | None]:
         steps.append(Step(name, side, syscalls, why, execute, ahead))
         return execute
 

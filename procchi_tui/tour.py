@@ -69,7 +69,7 @@ def steps(*, memory_enforced: bool) -> tuple[Step, ...]:
         third if memory_enforced else instead,
         Step(
             "Look at it up close",
-            "[Esc] leaves the table; [Enter] opens the pet: its walls, and every system call that "
+            "[Esc] leaves the table; [Enter] opens the pet: its walls, and the system calls that "
             "made it.",
             LOOKED,
             lambda pet: "That is all a container is. [?] helps everywhere, and pets live on.",

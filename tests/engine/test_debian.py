@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,19 @@ def test_pulled_over_http_and_from_disk_it_is_stored_once_and_works(
     assert said("deb", "dpkg --audit; dpkg -l apt | tail -1").startswith("ii  apt")
     assert said("deb", "stat -c '%u:%g %a' /tmp /var/mail /etc/shadow").split("\n")[0] == "0:0 1777"
     assert said("deb", "stat -c '%U:%G %a' /etc/shadow") == "root:shadow 640"
+
+
+def test_there_is_a_way_out_of_a_chroot_and_none_past_pivot_root(
+    empty_home: pathlib.Path, debian: pathlib.Path
+) -> None:
+    """The line of Perl that docs/DESIGN.md shows."""
+    engine.pull(str(debian))
+    shown = pathlib.Path(engine.__file__).parent.parent / "docs/DESIGN.md"
+    (line,) = re.findall(r"perl -e '(.+)'$", shown.read_text(), re.MULTILINE)
+    for name, chroot_only in (("jail", True), ("walled", False)):
+        engine.hatch(name, "debian", chroot_only=chroot_only)
+        read = engine.feed(name, ["perl", "-e", line]).stdout
+        assert (b"pivot_root was left out" in read) is chroot_only, name
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(

@@ -92,6 +92,8 @@ def test_pets_are_adopted_by_a_nest_with_another_kind_of_control_group(
     assert engine.nest_status()["cgroup"]["kind"] == "none"
     loose = engine.hatch("loose", limits=engine.Limits(memory="40M", pids=30))
     assert (loose.enforced, set(loose.in_place)) == ((), {"memory", "pids"})
+    whys = {step.name: step.why for step in engine.care_log("loose")}
+    assert "no control groups" in whys["cgroup"] and "joins no group" in whys["join"]
     for _ in range(2):
         for before in (grouped, loose):
             pet = engine.look(before.name)

@@ -207,14 +207,14 @@ class Extractor:
             if end != entry.size:
                 os.ftruncate(fd, entry.size)
                 sparse = True
-            inode = os.fstat(fd).st_ino
+            made = os.fstat(fd)
             if sparse:
-                self._sums.pop(inode, None)  # its holes count, too: it is read when all is done
+                self._sums.pop(made.st_ino, None)  # its holes count, too: read when all is done
             else:
-                self._sums[inode] = crc
+                self._sums[made.st_ino] = crc
             self._blocks.skip(entry.padding)
             owner = self._owner(entry)
-            if owner != (0, 0):
+            if owner != (made.st_uid, made.st_gid):  # a set-gid directory gives its own group
                 os.fchown(fd, *owner)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:

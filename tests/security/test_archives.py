@@ -396,6 +396,21 @@ def test_a_directory_keeps_the_time_that_its_layer_gave_it(tmp_path: Path, store
     assert {os.stat(f"{tree}/{name}").st_mtime for name in ("d", "d/below")} == {1_000_000_000}
 
 
+def test_a_set_gid_directory_of_a_lower_layer_gives_its_group_to_no_file(
+    tmp_path: Path, store: Store
+) -> None:
+    """Debian's /var/mail is such a directory. Who a file belongs to, its own entry says."""
+    lower = archive(
+        pax({"gid": "8"}), directory("mail", 0o2775), pax({"gid": "8"}), entry("mail/of-the-group")
+    )
+    upper = archive(entry("mail/roots", data=b"1"), symlink("mail/link", "roots"))
+    write_layout(tmp_path / "image", lower, upper)
+    tree = Path(store.layer_tree(pull(str(tmp_path / "image"), store=store).digest))
+    groups = {path.name: path.lstat().st_gid for path in (tree / "mail").iterdir()}
+    root, mail = tree.stat().st_gid, (tree / "mail").stat().st_gid
+    assert groups == {"of-the-group": mail, "roots": root, "link": root}
+
+
 def _saved(place: Path, config: object, layers: object) -> None:
     """What `docker save` writes, but for these names."""
     layer = archive(entry("x", data=b"1"))

@@ -71,9 +71,9 @@ def _oci(root: int, shown: str, platform: Platform) -> Image:
         return Document(named.media_type, body)
 
     index = manifest.read_index(Document(manifest.INDEXES[0], _read(root, "index.json")))
-    found, chosen = manifest.find(fetch(_the_one(index, platform)), platform, fetch)
+    found, said = manifest.find(fetch(_the_one(index, platform)), platform, fetch)
     configuration = manifest.read_configuration(fetch(found.configuration).body)
-    configuration.check(len(found.layers), None if chosen else platform)
+    configuration = configuration.checked(len(found.layers), platform, said)
 
     @contextmanager
     def layers(_: Callable[[Progress], None]) -> Iterator[Iterator[int]]:
@@ -128,7 +128,7 @@ def _docker(root: int, shown: str, platform: Platform, images: list[dict[str, An
     if not all(isinstance(path, str) for path in (image["Config"], *paths)):
         raise PullFailed("has a manifest.json that names something other than files")
     configuration = manifest.read_configuration(_read(root, image["Config"]))
-    configuration.check(len(paths), platform)
+    configuration = configuration.checked(len(paths), platform, None)
 
     @contextmanager
     def layers(_: Callable[[Progress], None]) -> Iterator[Iterator[int]]:

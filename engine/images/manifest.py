@@ -91,15 +91,16 @@ class Configuration(NamedTuple):
     wishes: Mapping[str, Any]
     """As Egg.config has it."""
 
-    def check(self, layers: int, platform: Platform | None) -> None:
-        """Raises PullFailed where it is of another number of layers, or not for `platform`.
+    def checked(self, layers: int, platform: Platform, said: Platform | None) -> Configuration:
+        """It, for the platform that an index has `said`: some images have that right only there.
 
-        None: an index has said what it is for, and some images have that right only there.
+        Raises PullFailed where it is of another number of layers, or not for `platform`.
         """
         if len(self.diff_ids) != layers:
             raise PullFailed(f"has {layers} layers, and a configuration of {len(self.diff_ids)}")
-        if platform and not platform.takes(self.platform):
+        if not said and not platform.takes(self.platform):
             raise PullFailed(f"is for {self.platform}, and {platform} is wanted")
+        return self._replace(platform=said or self.platform)
 
 
 def check_digest(body: bytes, digest: str) -> None:
@@ -111,17 +112,17 @@ def check_digest(body: bytes, digest: str) -> None:
 
 def find(
     document: Document, platform: Platform, fetch: Callable[[Descriptor], Document]
-) -> tuple[Manifest, bool]:
-    """The manifest for `platform` that `document` is, or leads to, and whether an index says so.
+) -> tuple[Manifest, Platform | None]:
+    """The manifest for `platform` that `document` is or leads to, and what an index says it is for.
 
     `fetch` brings what a descriptor names, checked. Raises PullFailed.
     """
-    said = False
+    said: Platform | None = None
     for _ in range(_DEEPEST + 1):
         if document.media_type in MANIFESTS:
             return _manifest(document), said
         chosen = choose(read_index(document), platform)
-        said = said or chosen.platform is not None
+        said = chosen.platform or said
         document = fetch(chosen)
     raise PullFailed(f"its index leads to an index, and so on, more than {_DEEPEST} times")
 

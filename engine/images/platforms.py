@@ -84,7 +84,7 @@ def runs_here(platform: str, emulators: Callable[[str], list[str]] = glob.glob) 
     """
     if not platform:
         return True
-    wanted = Platform(*platform.split("/")[:3])
+    wanted = Platform(*[*platform.split("/"), ""][:3])  # eggs of before may have half of one
     if this_platform().takes(wanted):
         return True
     machines = {name for name in _ARCHITECTURES if _of_machine(name).base == wanted.base}

@@ -37,10 +37,10 @@ def remote(
             top = registry.document(reference.wanted)
             if terms.sha256:
                 manifest.check_digest(top.body, f"sha256:{terms.sha256}")
-            found, chosen = manifest.find(top, terms.platform, registry.document)
+            found, said = manifest.find(top, terms.platform, registry.document)
             body = registry.configuration(found.configuration)
             configuration = manifest.read_configuration(body)
-            configuration.check(len(found.layers), None if chosen else terms.platform)
+            configuration = configuration.checked(len(found.layers), terms.platform, said)
         different = {layer.digest: layer for layer in found.layers}
 
         @contextmanager

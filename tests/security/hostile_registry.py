@@ -140,6 +140,16 @@ def in_an_index(body: bytes, **changes: Any) -> Answers:
     return serving(index(one), INDEX) | {f"manifests/{one['digest']}": served}
 
 
+def by_an_index(body: bytes) -> Answers:
+    """An image of this configuration, behind an index that says it is for this machine."""
+    image = dump(manifest(config=named(CONFIG, body)))
+    here = named(MANIFEST, image, platform=PLATFORM)
+    return serving(index(here), INDEX) | {
+        f"manifests/{digest(image)}": Answer(image, headers={"Content-Type": MANIFEST}),
+        f"blobs/{digest(body)}": Answer(body),
+    }
+
+
 def _unsaid() -> Answers:
     """An index that says nothing of its one image, which is for another machine."""
     vax = dump(configuration(os="plan9", architecture="vax"))
@@ -350,6 +360,14 @@ SCENARIOS: dict[str, Scenario] = {
         "another-platform": (
             with_config(dump(configuration(os="plan9", architecture="vax"))),
             "is for plan9/vax",
+        ),
+        "good-of-no-platform-of-its-own": (
+            by_an_index(dump(configuration(os="", architecture=MACHINE))),
+            None,
+        ),
+        "good-of-another-of-its-own": (
+            by_an_index(dump(configuration(os="plan9", architecture="\x1b[2Jvax"))),
+            None,
         ),
         "good-by-an-index-that-names-no-platform": (
             in_an_index(dump(manifest()), platform=None),

@@ -17,11 +17,12 @@ import pytest
 from engine.errors import NoSuchEgg, PullFailed
 from engine.idmap import for_this_user
 from engine.images import pull, web
+from engine.images.platforms import runs_here
 from engine.images.store import Store
 from engine.model import Progress
 from tests.security import hostile_registry, hostile_server
 from tests.security.archives import digest
-from tests.security.hostile_registry import BASIC, BLOB, OTHER_BLOB, SCENARIOS
+from tests.security.hostile_registry import BASIC, BLOB, MACHINE, OTHER_BLOB, SCENARIOS
 
 
 class Registry:
@@ -239,6 +240,13 @@ def test_by_its_digest(registry: Registry, store: Store) -> None:
     pull(f"{registry.host}/good", store=store, sha256=digest(body))
     with pytest.raises(PullFailed, match="has the digest"):
         pull(f"{registry.host}/good", store=store, sha256="0" * 64)
+
+
+@pytest.mark.parametrize("name", ["good-of-no-platform-of-its-own", "good-of-another-of-its-own"])
+def test_an_image_is_for_what_its_index_says(name: str, registry: Registry, store: Store) -> None:
+    egg = pull(f"{registry.host}/{name}", store=store)
+    assert egg.platform == f"linux/{MACHINE}"
+    assert runs_here(egg.platform)
 
 
 def test_plain_http_is_for_loopback_only_or_where_it_was_asked_for(

@@ -200,6 +200,12 @@ def test_which_variants_run(wanted: str, taken: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("nothing_is_left")
+@pytest.mark.parametrize("half", ["linux", "amd64"])
+def test_half_a_platform_runs_nowhere(half: str) -> None:
+    """There are eggs that say no more."""
+    assert not runs_here(half, emulators=lambda _: [])
+
+
 def test_alpine_with_another_digest_is_refused(
     mirror: Path, server: Mirror, store: Store, tmp_path: Path
 ) -> None:

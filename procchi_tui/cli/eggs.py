@@ -15,6 +15,7 @@ import click
 import engine
 from procchi_tui.cli import text, words
 from procchi_tui.pace import Pace
+from procchi_tui.words import one_line
 
 
 @click.command(
@@ -162,7 +163,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
         return
-    click.echo(text.columns([*_about(found)]))
+    click.echo(text.columns([(what, one_line(value)) for what, value in _about(found)]))
 
 
 def _about(found: engine.EggDetails) -> Iterable[tuple[str, str]]:

@@ -14,7 +14,7 @@ import engine
 from procchi_tui.cli import failures, listing, text, words
 from procchi_tui.cli.explaining import explain as explain_steps
 from procchi_tui.telling import sentence
-from procchi_tui.words import plain
+from procchi_tui.words import one_line, plain
 
 LAST_LINES = 5
 """Of a ghost's log, shown with its epitaph."""
@@ -48,7 +48,8 @@ def look(name: str, xray: bool, as_json: bool) -> None:
         told = pet.to_json() | {"details": details.to_json()["facts"]}
         click.echo(json.dumps(told | ({"xray": seen.to_json()} if seen else {}), indent=2))
         return
-    click.echo(text.columns([*_about(pet), *_needs(pet), *_end(pet)]))
+    about = (*_about(pet), *_needs(pet), *_end(pet))  # in part its image's words
+    click.echo(text.columns([(what, one_line(value)) for what, value in about]))
     if details.facts:
         click.echo("\nwhat the kernel says")
         click.echo(text.columns([*map(_fact, details.facts.items())]))

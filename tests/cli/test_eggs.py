@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import eventually
 from tests.engine.images.conftest import Server, running
 from tests.engine.images.trees import run
+from tests.engine.made_image import make_image
 
 from .conftest import Procchi
 from .test_terminal import terminal
@@ -70,3 +71,25 @@ def test_the_catalogue(procchi: Procchi, tmp_path: Path) -> None:
         assert "class.toml" in procchi.refused("eggs", "--catalogue", status=2)
     finally:
         del procchi.environment["PROCCHI_CATALOGUE"]
+
+
+def test_an_images_own_words_do_not_steer_the_terminal(procchi: Procchi, tmp_path: Path) -> None:
+    title = "\x1b]0;a title\x07"
+    config = {
+        "Entrypoint": ["/bin/sh", "-c", f"sleep 1000; {title}"],
+        "Env": [f"A=1{title}", "B=\nname  another"],
+        "WorkingDir": f"/tmp{title}",
+    }
+    home = procchi.home / "eggs/layers/sha256"
+    tree = home / procchi.json("eggs", "show", "home")["digest"].removeprefix("sha256:") / "tree"
+    run("tar", "-cf", str(tmp_path / "layer.tar"), "-C", str(tree), ".")
+    image = make_image(tmp_path / "image", [tmp_path / "layer.tar"], config)
+    procchi("pull", image, "--name", "loud")
+    procchi("hatch", "moka", "loud")
+    for words in (("eggs", "show", "loud"), ("look", "moka")):
+        said = procchi.says(*words)
+        assert "sleep 1000" in said
+        assert all(line.isprintable() for line in said.splitlines())
+        assert sum(line.startswith("name ") for line in said.splitlines()) == 1
+    procchi("release", "moka")
+    procchi("eggs", "rm", "loud")

@@ -133,7 +133,8 @@ class Unpacking:
             raise Unfit("is empty")
         self._layers.append((layer, size))
         message = json.dumps([layer.diff_id, size]).encode()
-        with contextlib.suppress(BrokenPipeError):  # it has failed, and says why in `finish`
+        # It has failed, perhaps with layers that it had not taken yet, and says why in `finish`.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self._way, [message], [layer.fd])
 
     def meanwhile(self, now: Progress) -> None:

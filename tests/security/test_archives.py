@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from engine.errors import BadRequest, PullFailed
 from engine.idmap import for_this_user
 from engine.images import pull
+from engine.images.archive import Packed, unpacking
 from engine.images.bounds import Bounds
 from engine.images.store import Store
 from tests.security.archives import (
@@ -341,6 +342,26 @@ def test_hostile_layers(name: str, tmp_path: Path, store: Store, canary: Path) -
         store.clean()
     assert is_empty(store)
     assert sings(canary)
+
+
+def test_a_layer_that_is_no_good_below_others_that_wait(tmp_path: Path, store: Store) -> None:
+    """Whoever unpacks ends with layers that it has not taken, which resets its socket."""
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    bad.write_bytes(b"no tar at all" * 100)
+    good.write_bytes(archive(entry("x")))
+    with store.staging() as staging, staging.ledger() as ledger:
+        place = (staging.tree, store.idmap, Bounds(), lambda _: None, ledger, (staging.lock,))
+        with (
+            bad.open("rb") as lower,
+            good.open("rb") as upper,
+            pytest.raises(PullFailed, match="layer 1 of 3 is not a tar archive"),
+            unpacking(3, *place) as tree,
+        ):
+            tree.put(Packed(lower.fileno()))
+            tree.put(Packed(upper.fileno()))
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            tree.put(Packed(upper.fileno()))
+            tree.finish()
 
 
 def test_whiteouts_hide_lower_layers_only(tmp_path: Path, store: Store) -> None:

@@ -190,6 +190,7 @@ class _Download:
             if self._wanted.size is not None and total not in (None, self._wanted.size):
                 self._start_over(_Note())
                 raise PullFailed(f"has {total} bytes, and {self._wanted.size} were promised")
+            total = self._wanted.size if total is None else total
             self._check_most(total or 0)
             if total is None or self._size() < total:
                 self._receive(answer, total, patience)

@@ -30,7 +30,8 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     how: str = ""
-    """`hang`, `drip`, `drip-header`, `cut` or `no-length`; plainly, if empty."""
+    """`hang`, `drip`, `drip-header`, `cut`, `no-length` or `cut-once`, which has none either;
+    plainly, if empty."""
     wants: str = ""
     """The Authorization without which it is a 401 with these headers."""
     busy: int = 0
@@ -261,6 +262,7 @@ SCENARIOS: dict[str, Scenario] = {
             "is more than",
         ),
         "a-layer-cut-off": (with_layer(Answer(BLOB, how="cut")), "tried 4 times"),
+        "a-layer-without-a-length-cut-off-once": (with_layer(Answer(BLOB, how="cut-once")), None),
         "a-manifest-cut-off": (with_top(how="cut"), "tried 4 times"),
         "a-negative-size": (descriptor(size=-1), "with the size -1"),
         "a-size-of-text": (descriptor(size="12"), "with the size '12'"),

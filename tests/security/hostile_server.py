@@ -68,7 +68,7 @@ class Hostile(BaseHTTPRequestHandler):
             return
         self.send_response(answer.status)
         self.send_header("Connection", "close")
-        if answer.how != "no-length":
+        if answer.how not in ("no-length", "cut-once"):
             self.send_header("Content-Length", str(len(answer.body)))
         for key, value in answer.headers.items():
             self.send_header(key, filled_in(value))
@@ -77,6 +77,8 @@ class Hostile(BaseHTTPRequestHandler):
         if answer.how == "hang":
             self.wfile.write(half)
             time.sleep(30)
+        elif answer.how == "cut-once" and SEEN[self.path] == 1:
+            self.wfile.write(half)
         elif answer.how == "cut":
             self.wfile.write(half[:10])
         elif answer.how == "drip":

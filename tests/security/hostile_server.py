@@ -55,7 +55,8 @@ class Hostile(BaseHTTPRequestHandler):
             answer = Answer(status=401, headers=answer.headers)
         if SEEN[path] <= answer.busy:
             answer = Answer(status=429, headers={"Retry-After": "0"})
-        if time.monotonic() - FIRST.setdefault(path, time.monotonic()) < answer.rest:
+        now = time.monotonic()
+        if now - FIRST.setdefault(path, now) < answer.rest:
             answer = Answer(status=429, headers=answer.headers)
         self.say(answer)
 

@@ -165,11 +165,20 @@ class _Download:
         self._note_path = note_path
         self._progress = progress
         self._sum = Sum()
+        self._is_all_ours = False
+        """Nothing of it has lain here before."""
 
     def run(self) -> str:
         """Fetch it all. Returns its SHA-256, hexadecimal."""
         with about(self._wanted.shown):
-            web.persistently(self._try, self._size)
+            found = self._fetch()
+            if self._wanted.sha256 not in (None, found) and not self._is_all_ours:
+                self._start_over(_Note())  # what lay here has rotted: after a crash, perhaps
+                found = self._fetch()
+        return found
+
+    def _fetch(self) -> str:
+        web.persistently(self._try, self._size)
         return self._sum.read_on(self._file.fileno())
 
     def _size(self) -> int:
@@ -259,6 +268,7 @@ class _Download:
             raise
 
     def _start_over(self, note: _Note) -> None:
+        self._is_all_ours = True
         self._file.truncate(0)
         self._file.seek(0)
         self._sum = Sum()

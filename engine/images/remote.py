@@ -94,14 +94,10 @@ def _fetch(registry: Registry, layer: Descriptor, downloads: str, tell: Tell) ->
 
     wanted = Wanted(layer.digest, f"layer {layer.digest}", layer.digest[7:], layer.size)
     ask = partial(registry.blob, layer.digest)
-    while True:
-        with fetched(ask, wanted, downloads, progress) as found:
-            try:
-                check_layer(found.sha256, layer)
-            except PullFailed:
-                drop(found.path)
-                if is_new:
-                    raise
-                continue  # it has lain here, and has rotted
-            keep(found.path)
-            return
+    with fetched(ask, wanted, downloads, progress) as found:
+        try:
+            check_layer(found.sha256, layer)
+        except PullFailed:
+            drop(found.path)
+            raise
+        keep(found.path)

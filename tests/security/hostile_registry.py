@@ -30,8 +30,8 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     how: str = ""
-    """`hang`, `drip`, `drip-header`, `cut`, `no-length` or `cut-once`, which has none either;
-    plainly, if empty."""
+    """`hang`, `drip`, `drip-header`, `cut`, `no-length`, `cut-once`, which has none either, or
+    `ranges`; plainly, if empty."""
     wants: str = ""
     """The Authorization without which it is a 401 with these headers."""
     busy: int = 0
@@ -216,6 +216,7 @@ SCENARIOS: dict[str, Scenario] = {
             serving({k: v for k, v in manifest().items() if k != "mediaType"}),
             None,
         ),
+        "good-with-ranges": (with_layer(Answer(BLOB, how="ranges")), None),
         "the-same-layer-twice": (
             serving(
                 manifest(

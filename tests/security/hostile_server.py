@@ -61,6 +61,11 @@ class Hostile(BaseHTTPRequestHandler):
         self.say(answer)
 
     def say(self, answer: Answer) -> None:
+        wanted = self.headers.get("Range") if answer.how == "ranges" else None
+        if wanted:
+            start, end = int(wanted[6:-1]), len(answer.body)
+            part = {"Content-Range": f"bytes {start}-{end - 1}/{end}"}
+            answer = Answer(answer.body[start:], 206, {**answer.headers, **part})
         if answer.how == "noise":
             self.wfile.write(b"\0\xff" * 5000)
             return

@@ -17,6 +17,7 @@ import pytest
 from engine.errors import NoSuchEgg, PullFailed
 from engine.idmap import for_this_user
 from engine.images import pull, web
+from engine.images.download import path_of
 from engine.images.platforms import runs_here
 from engine.images.store import Store
 from engine.model import Progress
@@ -227,6 +228,15 @@ def test_a_kept_layer_that_has_rotted_is_fetched_again(registry: Registry, store
     (part,) = Path(store.downloads).iterdir()
     part.write_bytes(b"!" * part.stat().st_size)
     pull(f"{registry.host}/good", store=store)
+    assert kept(store) == [digest(BLOB)]
+
+
+def test_a_beginning_that_has_rotted_is_not_gone_on_from(registry: Registry, store: Store) -> None:
+    """As a crash leaves one: with zeros at its end."""
+    Path(path_of(digest(BLOB), store.downloads)).write_bytes(BLOB[:20] + bytes(20))
+    pull(f"{registry.host}/good-with-ranges", store=store)
+    asked = [one["Range"] for one in registry.requests() if digest(BLOB) in one["path"]]
+    assert asked == ["bytes=40-", None]
     assert kept(store) == [digest(BLOB)]
 
 

@@ -74,16 +74,16 @@ def _files() -> Iterator[str]:
 
 def _in_file(known: Mapping[str, Any], reference: Reference, path: str) -> Credentials | None:
     keys = list(_keys(reference))
-    helpers, logins = known.get("credHelpers"), known.get("auths")
-    if isinstance(helpers, dict):
-        for key in keys:
-            if key in helpers:
-                return _from_helper(str(helpers[key]), key)
+    helpers, logins, store = (known.get(key) for key in ("credHelpers", "auths", "credsStore"))
+    if isinstance(helpers, dict) and (key := next((key for key in keys if key in helpers), None)):
+        if helpers[key]:
+            return _from_helper(str(helpers[key]), key)
+        store = None  # as docker has it: for this registry there is no helper, and the file counts
     if isinstance(logins, dict):
         for key in keys:
             if isinstance(login := logins.get(key), dict) and (found := _login(login, path)):
                 return found
-    if isinstance(store := known.get("credsStore"), str) and store:
+    if isinstance(store, str) and store:
         return _from_helper(store, _HUB_KEY if reference.host == DOCKER_HUB else reference.host)
     return None
 

@@ -197,6 +197,13 @@ def test_a_helper_for_all(helper: Path) -> None:
     assert [who("q.io/x"), who("alpine"), who("r.io/x")] == ["helped", "hub", "filed"]
 
 
+def test_a_registry_without_a_helper_among_others_that_have_one(helper: Path) -> None:
+    """As docker has it, an empty name means the file."""
+    logins = {"q.io": auth("filed")}
+    put(helper, {"credsStore": "test", "credHelpers": {"q.io": "", "t.io": ""}, "auths": logins})
+    assert [who("q.io/x"), who("t.io/x"), who("alpine")] == ["filed", None, "hub"]
+
+
 @pytest.mark.parametrize("name", ["none-such", "../../bin/sh", "a b", "x;id"])
 def test_a_helper_that_cannot_be(name: str, helper: Path) -> None:
     put(helper, {"credHelpers": {"q.io": name}})

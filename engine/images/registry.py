@@ -30,6 +30,7 @@ from engine.model import MIB
 _HUB_HOST = "registry-1.docker.io"
 _LARGEST_TOKEN = MIB
 """Bytes of a token server's answer, and of an error's text: as containers/image's bound."""
+_PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PLAIN_HTTP = "PROCCHI_PLAIN_HTTP"
@@ -109,8 +110,10 @@ class Registry:
                     named.check(body)
                 elif what.startswith("sha256:"):
                     manifest.check_digest(body, what)
-                elif said := answer.headers.get("Docker-Content-Digest"):
-                    manifest.check_digest(body, said)
+                else:
+                    said = answer.headers.get("Docker-Content-Digest", "")
+                    if said.startswith("sha256:"):  # a registry may have it by another sum
+                        manifest.check_digest(body, said)
                 return Document(media_type, body)
 
         return web.persistently(attempt)
@@ -284,7 +287,7 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urllib.parse.urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _next(url: str, location: str) -> str:

@@ -7,6 +7,7 @@ refuses them must say.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -244,6 +245,15 @@ SCENARIOS: dict[str, Scenario] = {
         "another-manifest-than-its-header-says": (
             with_top(headers={"Content-Type": MANIFEST, "Docker-Content-Digest": digest(b"other")}),
             "has the digest",
+        ),
+        "good-with-a-header-of-another-sum": (
+            with_top(
+                headers={
+                    "Content-Type": MANIFEST,
+                    "Docker-Content-Digest": "sha512:" + hashlib.sha512(b"x").hexdigest(),
+                }
+            ),
+            None,
         ),
         "wrong-diff-id": (
             with_config(dump(configuration(rootfs={"diff_ids": [digest(b"other")]}))),

@@ -19,6 +19,7 @@ from engine.idmap import for_this_user
 from engine.images import pull, web
 from engine.images.download import path_of
 from engine.images.platforms import runs_here
+from engine.images.registry import _origin
 from engine.images.store import Store
 from engine.model import Progress
 from tests.security import hostile_registry, hostile_server
@@ -167,6 +168,13 @@ def test_a_login_goes_as_far_as_the_registry_itself(
     *_, last = registry.requests()
     assert [one["Authorization"] for one in blob] == [BASIC]
     assert (last["Host"], last["Authorization"]) == (f"localhost:{registry.port}", None)
+
+
+def test_a_registry_may_write_its_usual_port_or_not() -> None:
+    """As some do behind a proxy: a redirect there leads to the registry itself."""
+    assert _origin("https://q.io/v2/") == _origin("https://Q.io:443/v2/x")
+    assert _origin("http://q.io/v2/") == _origin("http://q.io:80/v2/x")
+    assert len({*map(_origin, ("https://q.io", "http://q.io", "https://q.io:80"))}) == 3
 
 
 def test_an_identity_token_is_exchanged_and_told_to_nobody_else(

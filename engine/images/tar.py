@@ -264,10 +264,11 @@ def _entry(
     kind = _KINDS.get(flag, Kind.UNKNOWN)
     name = records.get(b"GNU.sparse.name") or records.get(b"path") or _name(header)
     link = records.get(b"linkpath") or header[157:257].split(b"\0", 1)[0]
+    stored = 0
+    has_data = kind in _WITH_DATA or flag == ord("D")
     if kind is Kind.FILE and name.endswith(b"/"):  # how tars older than ustar wrote a directory
         kind = Kind.DIRECTORY
-    stored = 0
-    if kind in _WITH_DATA or flag == ord("D"):
+    if has_data:
         stored = (
             _decimal(records[b"size"], "size")
             if b"size" in records

@@ -381,6 +381,10 @@ HOSTILE: dict[str, Trap] = {
     "a set-uid program that is made twice": Trap(
         lambda _: archive(entry("a"), hardlink("b", "a"), entry("a", mode=0o6755))
     ),
+    "a directory of before ustar, with data that is an entry": Trap(
+        lambda _: archive(entry("f", data=b"f"), entry("d/", data=entry("f", data=BAD))),
+        holds={"f": b"f"},
+    ),
     "a pipe": Trap(lambda _: archive(entry("p", "6"), entry("p", data=b"x")), holds={"p": b"x"}),
     "a file below a file": Trap(lambda _: archive(entry("f"), entry("f/x")), "cannot be made"),
     "a file below a pipe": Trap(lambda _: archive(entry("f", "6"), entry("f/x")), "cannot be made"),

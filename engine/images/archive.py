@@ -127,10 +127,8 @@ class Unpacking:
         """With the bytes that each has."""
 
     def put(self, layer: Packed) -> None:
-        """Hand over the next layer, lowest first; it stays open. Raises Unfit."""
+        """Hand over the next layer, lowest first; it stays open."""
         size = os.fstat(layer.fd).st_size
-        if not size:
-            raise Unfit("is empty")
         self._layers.append((layer, size))
         message = json.dumps([layer.diff_id, size]).encode()
         # It has failed, perhaps with layers that it had not taken yet, and says why in `finish`.

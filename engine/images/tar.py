@@ -156,6 +156,8 @@ def entries(blocks: Blocks) -> Iterator[Entry]:
 
 
 def _first_header(blocks: Blocks) -> bytes:
+    if not blocks.has_more():
+        return _ZEROS  # a layer of nothing at all, as Go's tar reads it
     try:
         header = blocks.take(BLOCK)
         if header != _ZEROS:

@@ -595,6 +595,7 @@ HOSTILE: dict[str, Trap] = {
     ),
     # No archives at all
     "nothing": Trap(lambda _: b"", "is empty"),
+    "nothing, compressed": Trap(lambda _: gzip.compress(b""), "holds nothing"),
     "an archive of nothing": Trap(lambda _: END, "holds nothing"),
     "a text": Trap(lambda _: b"hello\n" * 1000, "is not a tar archive"),
     "a short text": Trap(lambda _: b"hello\n", "is not a tar archive"),

@@ -311,6 +311,8 @@ LAYERS: dict[str, tuple[Callable[[str], list[bytes]], str | None]] = {
         lambda canary: [archive(entry("x", data=b"1")), archive()],
         None,
     ),
+    "a layer of no byte": (lambda canary: [archive(entry("x", data=b"1")), b""], None),
+    "layers of no byte": (lambda canary: [b"", b""], "holds nothing"),
     "layers of nothing": (lambda canary: [archive(), archive()], "holds nothing"),
     "a directory 2,000 deep, hidden whole": (
         lambda canary: [

@@ -96,7 +96,8 @@ class Extractor:
         self._times = {os.fstat(root).st_ino: os.fstat(root).st_mtime_ns}
         """Of open directories, by inode number: nanoseconds, as they were when opened."""
         self._outdated = False
-        self._directories: dict[bytes, tuple[int, int, int, int]] = {}
+        self._directories: dict[int, tuple[bytes, int, int, int, int]] = {}
+        """By inode number: a symlink gives one of them two paths, or another one's."""
 
     @property
     def left_out(self) -> Counter[str]:
@@ -118,12 +119,14 @@ class Extractor:
         root = self._open.pop(b"")
         self._restore_time(root)
         os.close(root)
-        for path, (mode, uid, gid, mtime_ns) in self._directories.items():
+        for inode, (path, mode, uid, gid, mtime_ns) in self._directories.items():
             try:
                 fd = os.open(b"/" + path, os.O_RDONLY | os.O_NOFOLLOW | _DIRECTORY)
             except OSError:
                 continue  # a later entry took its place, or that of a directory above
             try:
+                if os.fstat(fd).st_ino != inode:
+                    continue
                 os.fchown(fd, uid, gid)
                 os.fchmod(fd, mode)
                 os.utime(fd, ns=(mtime_ns, mtime_ns))
@@ -188,7 +191,8 @@ class Extractor:
         if path and self._upper:
             self._upper.note(parent, name)
         uid, gid = self._owner(entry)
-        self._directories[path] = (self._mode(entry), uid, gid, entry.mtime_ns)
+        inode = os.stat(name or b".", dir_fd=parent, follow_symlinks=False).st_ino
+        self._directories[inode] = (path, self._mode(entry), uid, gid, entry.mtime_ns)
 
     def _make_file(self, entry: Entry, parent: int, name: bytes) -> None:
         mode = self._mode(entry)

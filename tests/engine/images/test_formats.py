@@ -240,6 +240,19 @@ def test_directories_without_entries_are_made(tmp_path: Path, store: Store) -> N
     assert tree[b"a/b/c/file"]["names"] == [b"a/b/c/file", b"x/y/hard"]
 
 
+def test_a_directory_has_what_its_last_entry_says(tmp_path: Path, store: Store) -> None:
+    """Neither what was said of another one, in whose place a symlink leads to it, nor before."""
+    archive = tmp_path / "egg.tar"
+    with tarfile.open(archive, "w") as tar:
+        modes = [("a", 0o755), ("a/x", 0o700), ("a/y", 0o700), ("b", 0o755), ("b/x", 0o711)]
+        for name, mode in (*modes, ("a/x", 0o750), ("b", 0), ("b/y", 0o711), ("a/y", 0o750)):
+            entry = _entry(name, tarfile.DIRTYPE if mode else tarfile.SYMTYPE)
+            entry.mode, entry.linkname = mode, "a"
+            tar.addfile(entry)
+    tree = look_at(store.layer_tree(pull(str(archive), store=store).digest))
+    assert {name: tree[name]["mode"] for name in (b"a/x", b"a/y")} == {b"a/x": 0o750, b"a/y": 0o750}
+
+
 def test_files_behind_a_merged_usr(tmp_path: Path, store: Store) -> None:
     archive = tmp_path / "egg.tar"
     with tarfile.open(archive, "w") as tar:

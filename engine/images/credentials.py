@@ -13,7 +13,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import PullFailed
@@ -73,8 +73,9 @@ def _files() -> Iterator[str]:
 
 
 def _in_file(known: Mapping[str, Any], reference: Reference, path: str) -> Credentials | None:
-    keys = list(_keys(reference))
     helpers, logins, store = (known.get(key) for key in ("credHelpers", "auths", "credsStore"))
+    there = [key for names in (helpers, logins) if isinstance(names, dict) for key in names]
+    keys = list(_keys(reference, there))
     if isinstance(helpers, dict) and (key := next((key for key in keys if key in helpers), None)):
         if helpers[key]:
             return _from_helper(str(helpers[key]), key)
@@ -88,16 +89,18 @@ def _in_file(known: Mapping[str, Any], reference: Reference, path: str) -> Crede
     return None
 
 
-def _keys(reference: Reference) -> Iterator[str]:
-    """What a login for it may be filed under: a part of its name, the longest first."""
+def _keys(reference: Reference, there: Sequence[str]) -> Iterator[str]:
+    """What a login for it may be filed under: a part of its name, the longest first.
+
+    Or any URL of its registry, if one is `there`, as docker takes them.
+    """
     name = f"{reference.host}/{reference.repository}"
     while name:
         yield name
         name = name.rpartition("/")[0]
     if reference.host == DOCKER_HUB:
         yield from (_HUB_KEY, "index.docker.io", "registry-1.docker.io")
-    for ending in ("", "/", "/v1/", "/v2/"):
-        yield f"https://{reference.host}{ending}"
+    yield from (key for key in there if key.partition("://")[2].partition("/")[0] == reference.host)
 
 
 def _login(login: Mapping[str, Any], path: str) -> Credentials | None:
@@ -107,7 +110,8 @@ def _login(login: Mapping[str, Any], path: str) -> Credentials | None:
     if not isinstance(login.get("auth"), str):
         return None
     try:
-        pair = base64.b64decode(login["auth"], validate=True).decode()
+        text = "".join(login["auth"].split())  # base64(1) breaks its lines, and docker minds not
+        pair = base64.b64decode(text, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise PullFailed(f"{path} has a login that is no base64: log in again") from None
     user, colon, password = pair.partition(":")

@@ -113,6 +113,9 @@ def test_logins_in_dockers_file(nobody: Path) -> None:
         "https://index.docker.io/v1/": auth("hub"),
         "host:5000": auth("whole"),
         "https://old.example/v2/": auth("old"),
+        "http://plain.example:5000": auth("plain"),
+        "https://path.example/v2/_catalog": auth("path"),
+        "broken.example": {"auth": "YnJva2\nVuOnM=\n"},
         "token.example": {"identitytoken": "identity", **auth("other")},
         "empty.example": {},
     }
@@ -120,7 +123,8 @@ def test_logins_in_dockers_file(nobody: Path) -> None:
     assert [who("alpine"), who("docker.io/a/b")] == ["hub", "hub"]
     assert [who("host:5000/x"), who("host:5001/x")] == ["whole", None]
     assert [who("old.example/x"), who("token.example/x")] == ["old", "identity"]
-    assert who("empty.example/x") is None
+    assert [who("plain.example:5000/x"), who("path.example/x")] == ["plain", "path"]
+    assert [who("broken.example/x"), who("empty.example/x")] == ["broken", None]
 
 
 def test_the_longest_name_in_podmans_file_wins_and_it_comes_first(nobody: Path) -> None:

@@ -261,6 +261,7 @@ def _mtime_ns(text: bytes) -> int:
 def _entry(
     blocks: Blocks, header: bytes, everywhere: dict[bytes, bytes], extensions: _Extensions
 ) -> Entry:
+    # One without a value takes back what was said before: the header counts (pax(1)).
     records = everywhere | extensions.records if everywhere else extensions.records
     flag = header[156]
     kind = _KINDS.get(flag, Kind.UNKNOWN)
@@ -273,7 +274,7 @@ def _entry(
     if has_data:
         stored = (
             _decimal(records[b"size"], "size")
-            if b"size" in records
+            if records.get(b"size")
             else _natural(header[124:136], "size")
         )
     padding = _padding(stored)
@@ -291,7 +292,7 @@ def _entry(
         _check_extents(size, extents, stored)
     mtime_ns = (
         _mtime_ns(records[b"mtime"])
-        if b"mtime" in records
+        if records.get(b"mtime")
         else _number(header[136:148], "time") * 10**9
     )
     return Entry(

@@ -450,6 +450,10 @@ HOSTILE: dict[str, Trap] = {
         lambda _: archive(entry("x", "x", b"1" * 500_000), entry("x")), "is damaged"
     ),
     "a PAX header for nothing": Trap(lambda _: archive(pax({"path": "x"})), "has no file"),
+    "PAX records without a value, which say nothing": Trap(
+        lambda _: archive(pax(dict.fromkeys(("size", "mtime", "uid", "path"), "")), entry("x")),
+        holds={"x": b""},
+    ),
     "a global PAX header that names every file": Trap(
         lambda _: archive(
             pax({"path": "../../x", "size": "5", "linkpath": "/"}, "g"), entry("y", data=b"mine")

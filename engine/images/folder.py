@@ -19,14 +19,15 @@ _MOST_PIECES = 20_000
 """Of one sparse file: their map must fit into a header (tar.LARGEST_EXTENSION)."""
 
 
-def pack(folder: int, file: BinaryIO) -> None:
+def pack(folder: int, file: BinaryIO, store: str) -> None:
     """Write the root filesystem in the directory open at `folder` to `file` as a tar archive.
 
     Sorted, with the holes of sparse files kept. What is mounted in it stays behind: a /proc that
-    somebody forgot is no part of it. Raises PullFailed, without the folder's name.
+    somebody forgot is no part of it. So does what is in the directory `store`, where `file` lies,
+    too. Raises PullFailed, without the folder's name.
     """
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        _Packer(tar).add_all(folder)
+        _Packer(tar, _place(os.stat(store))).add_all(folder)
 
 
 class _Level(NamedTuple):
@@ -38,8 +39,9 @@ class _Level(NamedTuple):
 
 
 class _Packer:
-    def __init__(self, tar: tarfile.TarFile) -> None:
+    def __init__(self, tar: tarfile.TarFile, store: tuple[int, int]) -> None:
         self._tar = tar
+        self._store = store
         self._names = dict[tuple[int, int], str]()
         """By which each file of several names is in the archive already."""
 
@@ -82,7 +84,7 @@ class _Packer:
             fd = os.open(name, _READ | os.O_DIRECTORY, dir_fd=parent)
             found = os.fstat(fd)
             self._tar.addfile(_entry(path, found))
-            if found.st_dev == device:
+            if found.st_dev == device and _place(found) != self._store:
                 return fd
             os.close(fd)
         elif stat.S_ISREG(found.st_mode):

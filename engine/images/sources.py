@@ -113,7 +113,7 @@ def _folder(words: str, path: str, store: Store, terms: Terms) -> Iterator[Archi
             yield image
             return
         with about(words):
-            written = _written(words, store, None, lambda file: pack(root, file))
+            written = _written(words, store, None, lambda file: pack(root, file, store.directory))
             archive = held.enter_context(written)
         yield archive
 

@@ -510,6 +510,17 @@ def test_a_folder_with_holes_and_depths(store: Store, tmp_path: Path) -> None:
     run("rm", "-r", str(tree), str(there))  # too deep for shutil
 
 
+def test_a_folder_that_holds_the_store(tmp_path: Path) -> None:
+    """As `/` does: it is not pulled into itself, each time with all that was pulled before."""
+    (place := tmp_path / "place").mkdir()
+    (place / "file").write_bytes(b"1")
+    store = Store(str(place / "store"), for_this_user())
+    (digest,) = {pull(str(place), store=store).digest for _ in range(2)}
+    tree = store.layer_tree(digest)
+    assert sorted(os.listdir(tree)) == ["file", "store"]
+    assert os.listdir(f"{tree}/store") == []
+
+
 def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     def refusal() -> str:
         with tempfile.TemporaryDirectory() as place:

@@ -160,7 +160,8 @@ def _cgroups() -> Check:
         return Check("limits", False, f"no nest can tell: {error}", "mend that, and look again")
     loose = [limit for limit in ("memory", "cpu", "pids") if limit not in enforced]
     if not loose:
-        return Check("limits", True, f"memory, cpu and pids are enforced ({why})")
+        soft = "" if kind == "v2" else "; a soft limit on memory takes cgroup v2"
+        return Check("limits", True, f"memory, cpu and pids are enforced ({why}){soft}")
     found = f"{', '.join(loose)} cannot be enforced ({why})"
     if os.geteuid() != 0:
         host = this_host(unified=_is_unified())

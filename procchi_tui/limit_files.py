@@ -11,7 +11,6 @@ _V2 = {
 }
 _V1 = {
     "memory": "memory.limit_in_bytes",
-    "swap": "memory.memsw.limit_in_bytes",
     "cpu": "cpu.cfs_quota_us",
     "pids": "pids.max",
 }

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import psutil
 
 FILES = {
-    "memory": "psutil memory_info().rss",
-    "cpu_usec": "psutil cpu_times()",
-    "pids": "psutil num_threads()",
+    "memory": "/proc/PID/statm resident",
+    "cpu_usec": "/proc/PID/stat utime + stime",
+    "pids": "/proc/PID/status Threads",
     "asleep": stopping.FILE,
 }
 

@@ -16,7 +16,7 @@ ABOUT = {
     "KILL": "send signals to any process in it",
     "SETGID": "become another group",
     "SETUID": "become another user",
-    "SETPCAP": "give up capabilities",
+    "SETPCAP": "take capabilities out of the bounding set",
     "NET_BIND_SERVICE": "listen on ports below 1024",
     "NET_RAW": "send raw packets (ping)",
     "NET_ADMIN": "change its network devices",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from engine import XRay
 from procchi_tui.pages.page import Block, XRayPage, unread
@@ -11,7 +11,7 @@ from procchi_tui.pages.page import Block, XRayPage, unread
 STATES = {
     "R": "runs",
     "S": "sleeps",
-    "D": "waits for a disk",
+    "D": "uninterruptible",
     "T": "stopped",
     "t": "traced",
     "Z": "zombie",
@@ -19,6 +19,8 @@ STATES = {
     "I": "idle",
 }
 """proc_pid_stat(5)."""
+FROZEN = {("freezer.state", "FROZEN"), ("cgroup.freeze", "1")}
+"""The state of one that is frozen is D on cgroup v1, S on v2, and says little."""
 
 
 class Processes(XRayPage):
@@ -30,10 +32,13 @@ class Processes(XRayPage):
 
     def parts(self, xray: XRay) -> Iterable[Block]:
         """The tree, then how its first process stands with the OOM killer."""
+        states = STATES
+        if FROZEN & {(setting.file, setting.value) for setting in xray.cgroup}:
+            states = dict.fromkeys(STATES, "frozen") | {"Z": STATES["Z"]}
         yield Block(
             "processes",
             "one process, two numbers: NSpid in /proc/PID/status, and /proc/PID/cmdline",
-            list(_tree(xray)),
+            list(_tree(xray, states)),
             ("host pid", "inside", "state", "threads", "user", "command"),
         )
         if waited_for := Counter(other.parent for other in xray.processes if other.state == "Z"):
@@ -57,7 +62,7 @@ def _told(number: int | None) -> str:
     return "?" if number is None else str(number)
 
 
-def _tree(xray: XRay) -> Iterator[tuple[str, ...]]:
+def _tree(xray: XRay, states: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     known = {process.pid for process in xray.processes}
     children: dict[int, list[int]] = {}
     by_pid = {process.pid: process for process in xray.processes}
@@ -74,7 +79,7 @@ def _tree(xray: XRay) -> Iterator[tuple[str, ...]]:
             yield (
                 str(pid),
                 "?" if process.inside is None else str(process.inside),
-                STATES.get(process.state, process.state),
+                states.get(process.state, process.state),
                 str(process.threads),
                 str(process.uid),
                 branch + process.command,

@@ -155,6 +155,8 @@ def test_a_soft_limit_slows_and_does_not_kill(enforced: tuple[str, ...]) -> None
             engine.hatch("pico", limits=engine.Limits(memory_high="20M"), strict_limits=True)
         with pytest.raises(engine.NoSuchPet):
             engine.look("pico")
+        found = next(check.found for check in engine.doctor() if check.name == "limits")
+        assert "soft limit" in found, "as a pet without one was told"
         return
     assert held("moka")["memory_soft_limit"] == 20 << 20
     said("moka", "head -c 30M /dev/zero > /root/file")

@@ -311,10 +311,7 @@ async def test_a_diet_takes_what_the_command_line_takes() -> None:
     ("cgroup", "labels"),
     [
         ("v2", ["memory (memory.max)", "soft (memory.high)", "swap (memory.swap.max)"]),
-        (
-            "v1",
-            ["memory (memory.limit_in_bytes)", "soft", "swap (memory.memsw.limit_in_bytes)"],
-        ),
+        ("v1", ["memory (memory.limit_in_bytes)", "soft", "swap"]),
         ("none", ["memory", "soft", "swap"]),
     ],
 )

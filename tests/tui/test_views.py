@@ -367,6 +367,19 @@ def test_zombies_are_counted_and_explained() -> None:
     assert "zombies" not in {block.title for block in Processes().parts(living)}
 
 
+def test_a_frozen_process_is_said_to_be_frozen_whatever_its_letter() -> None:
+    xray = fixed_xray("moka")
+    frozen = xray.cgroup[0]._replace(file="freezer.state", value="FROZEN")
+    xray = xray._replace(
+        processes=tuple(process._replace(state="D") for process in xray.processes[:2]),
+        cgroup=(*xray.cgroup, frozen),
+    )
+    (processes, *_) = Processes().parts(xray)
+    assert [row[2] for row in processes.rows] == ["frozen", "frozen"]
+    awake = xray._replace(cgroup=xray.cgroup[:-1])
+    assert next(iter(Processes().parts(awake))).rows[0][2] == "uninterruptible"
+
+
 def test_what_the_kernel_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = fixed_xray("moka")._replace(
         interfaces=(Interface("e\x1b[2Jth", 1, 1),),

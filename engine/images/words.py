@@ -51,6 +51,8 @@ def default_name(words: str) -> str:
             raise BadRequest(f"{shown}: is no URL: {error}") from None
         if url.scheme in ("http", "https") and not url.hostname:
             raise BadRequest(f"{shown}: is no URL: it has no host: write {url.scheme}://HOST/FILE")
+        if url.scheme == "docker":  # as skopeo and podman have it
+            raise BadRequest(f"{shown}: an image in a registry is written without docker://")
         path = url.path
     last = urllib.parse.unquote(path).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", _SUFFIX.sub("", last))

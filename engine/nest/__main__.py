@@ -54,7 +54,10 @@ def main() -> int:
         serve(places, tell, "; ".join(sys.argv[3:]))
         code = 0
     except Exception as error:
-        os.write(tell, f"{type(error).__name__}: {error}".encode())
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename:
+            why = f"{error.filename}: {error.strerror}"
+        os.write(tell, why.encode())
         raise
     finally:
         os._exit(code)

@@ -105,6 +105,21 @@ def test_a_full_disk_leaves_nothing(empty_home: pathlib.Path, home_egg: pathlib.
         subprocess.run(["umount", str(empty_home)], check=True)
 
 
+def test_a_disk_that_has_become_read_only_is_said_to_be(empty_home: pathlib.Path) -> None:
+    """As after an error of its file system."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(empty_home)], check=True)
+    try:
+        engine.start_nest()
+        engine.stop_nest()
+        subprocess.run(["mount", "-o", "remount,ro", str(empty_home)], check=True)
+        with pytest.raises(engine.NestUnreachable) as refused:
+            engine.pets()
+        assert f"{empty_home}/run/nest.lock: Read-only file system" in str(refused.value)
+        assert "Error" not in str(refused.value), "a word of Python's"
+    finally:
+        subprocess.run(["umount", str(empty_home)], check=True)
+
+
 def test_a_disk_that_gets_full_at_any_moment_of_a_hatching(
     empty_home: pathlib.Path, home_egg: pathlib.Path
 ) -> None:

@@ -244,6 +244,13 @@ def test_urls_that_are_none(url: str, name: str | None, store: Store, impatient:
     assert "--name" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["x", None])
+def test_what_skopeo_calls_a_registry(name: str | None, store: Store) -> None:
+    with pytest.raises(ProcchiError, match="docker") as error:
+        pull("docker://alpine:3.20", store=store, name=name)
+    assert "--name" not in str(error.value) and "an image in a registry" in str(error.value)
+
+
 @pytest.mark.parametrize("place", ["http://[", "http://h:99999/", "http://h:abc/", "file:///etc"])
 def test_redirects_to_what_is_no_url(
     place: str, server: Server, store: Store, impatient: None

@@ -349,24 +349,6 @@ def test_a_nest_of_another_version_says_so(home: pathlib.Path) -> None:
             connection.receive()
 
 
-def test_watching_tells_what_happens(home: pathlib.Path) -> None:
-    engine.start_nest()
-    kinds = []
-    with engine.watch() as events:
-        engine.hatch("moka", limits=engine.Limits(memory="30M"))
-        engine.feed("moka", ["true"])
-        engine.sleep("moka")
-        engine.wake("moka")
-        engine.release("moka")
-        for event in events:
-            assert isinstance(event, engine.Event)
-            kinds.append(event.kind)
-            if event.kind == "released":
-                break
-    expected = ["hatched", "fed", "meal-over", "asleep", "awake", "died", "released"]
-    assert [kind for kind in kinds if kind != "mood"] == expected
-
-
 def test_snapshots_hold_everything_first_and_then_what_changed(home: pathlib.Path) -> None:
     engine.hatch("moka")
     with engine.watch(readings=20) as stream:

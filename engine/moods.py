@@ -119,16 +119,8 @@ def _memory(sight: _Sight, share: float) -> str | None:
     memory, limit = sight.now.memory, sight.limits.memory
     if memory is None or limit is None or memory < share * limit:
         return None
-    cache = min(sight.now.memory_cache or 0, memory)
-    if not cache:
-        return _memory_seen(sight, memory)
-    needed = memory - cache
-    if needed < share * limit:
-        return None
-    return (
-        f"{sight.file('memory')} {memory} less {sight.file('memory_cache')} {cache}, "
-        f"{needed * 100 // limit} % of {format_size(limit)}"
-    )
+    cache = _cache(sight, memory)
+    return None if memory - cache < share * limit else _memory_seen(sight, memory, cache)
 
 
 def _sick(sight: _Sight, held: bool) -> str | None:
@@ -200,16 +192,23 @@ def _hungry(sight: _Sight, held: bool) -> str | None:
 
 def _happy(sight: _Sight, held: bool) -> str:
     memory, pids = sight.now.memory, sight.now.pids
-    seen = [] if memory is None else [_memory_seen(sight, memory)]
+    seen = [] if memory is None else [_memory_seen(sight, memory, _cache(sight, memory))]
     if pids is not None:
         seen.append(_pids_seen(sight, pids))
     return "; ".join(seen) or "the kernel gives no readings here"
 
 
-def _memory_seen(sight: _Sight, memory: int) -> str:
+def _cache(sight: _Sight, memory: int) -> int:
+    """What of `memory` no mood minds: cached files, where they were asked for."""
+    return min(sight.now.memory_cache or 0, memory)
+
+
+def _memory_seen(sight: _Sight, memory: int, cache: int = 0) -> str:
+    """`memory` with its file, `cache` set aside, and what share of the limit is left of it."""
     limit = sight.limits.memory
-    share = f", {memory * 100 // limit} % of {format_size(limit)}" if limit else ""
-    return f"{sight.file('memory')} {memory}{share}"
+    less = f" less {sight.file('memory_cache')} {cache}" if cache else ""
+    share = f", {(memory - cache) * 100 // limit} % of {format_size(limit)}" if limit else ""
+    return f"{sight.file('memory')} {memory}{less}{share}"
 
 
 def _pids_seen(sight: _Sight, pids: int) -> str:

@@ -135,7 +135,8 @@ def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str)
         shown = command[0]
         if errno == ENOENT:
             hint = ": leave the quotes away, or use sh -c '…'" if " " in shown else ""
-            return CommandNotFound(f"{what}: its egg has no {shown!r} in the PATH{hint}")
+            where = "" if "/" in shown else " in the PATH"  # execvp(3) looks up no other there
+            return CommandNotFound(f"{what}: its egg has no {shown!r}{where}{hint}")
         hint = ": is it a program? A script of yours needs chmod +x" if errno == EACCES else ""
         return CommandNotExecutable(f"{what}: {shown!r} cannot be executed: {said}{hint}")
     return HatchFailed(f"{what}: at the step {step!r}: {said}")

@@ -47,7 +47,10 @@ def test_an_egg_that_does_not_exist(procchi: Procchi) -> None:
 
 def test_a_command_that_cannot_be_run(procchi: Procchi) -> None:
     procchi("hatch", "moka")
-    assert "nosuch" in procchi.refused("feed", "moka", "--", "nosuch", status=127)
+    line = procchi.refused("feed", "moka", "--", "nosuch", status=127)
+    assert line.endswith("its egg has no 'nosuch' in the PATH")
+    line = procchi.refused("feed", "moka", "--", "./nosuch", status=127)  # never looked up there
+    assert line.endswith("its egg has no './nosuch'")
     assert "/etc" in procchi.refused("feed", "moka", "--", "/etc", status=126)
 
 

@@ -27,8 +27,8 @@ def _complete(ctx: click.Context, param: click.Parameter, word: str) -> list[Com
         "procchi feed -it moka sh",
         "procchi feed --explain moka -- true",
         "procchi feed --user nobody --workdir /tmp moka -- id",
-        "procchi feed moka --signal TERM",
         "procchi feed moka --write 'echo hi'",
+        "procchi feed moka --signal KILL",
     ),
     cls=NameThenCommand,
     options_metavar="[-it] [--explain] [-e K=V] [-w DIR] [-u USER] [--signal SIG | --write TEXT]",
@@ -43,7 +43,13 @@ def _complete(ctx: click.Context, param: click.Parameter, word: str) -> list[Com
 @click.option("-i", "--interactive", is_flag=True, help="Pass our standard input, terminal or not.")
 @click.option("-t", "--tty", is_flag=True, help="Give the command a terminal of its own.")
 @run_options
-@click.option("--signal", "sig", metavar="SIG", help="Send its PID 1 a signal, as kill does.")
+@click.option(
+    "--signal",
+    "sig",
+    metavar="SIG",
+    help="Send its PID 1 a signal, as kill does. A PID 1 never sees a signal that it has no "
+    "handler for, and a shell has few: pid_namespaces(7). KILL and STOP always work.",
+)
 @click.option("--write", "written", metavar="TEXT", help="Write a line to its PID 1's input.")
 @click.option("--explain", is_flag=True, help="Then print each step, and what it did, on stderr.")
 def feed(
@@ -61,9 +67,10 @@ def feed(
 
     Its environment, working directory and user are the pet's, but for what is said here.
 
-    It ends with the command's own status; 125 is a failure of Procchi's, 126 a command
-    that cannot be executed, 127 one that is not there. Input that is piped or redirected is
-    passed on; from a terminal only with -i.
+    It ends with the command's own status; without one, with 1 where the pet cannot be fed (there
+    is none, it is asleep or a ghost), 2 for wrong words, 125 for a failure of Procchi's, 126 for a
+    command that cannot be executed, 127 for one that is not there. Input that is piped or
+    redirected is passed on; from a terminal only with -i.
     """
     if not words:
         raise click.UsageError("which pet? Missing NAME")

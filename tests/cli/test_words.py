@@ -38,6 +38,13 @@ def test_every_help_shows_an_example_that_can_be_typed(procchi: Procchi, words: 
     assert not procchi.home.exists()
 
 
+def test_feeds_help_tells_failures_apart_and_what_a_signal_does(procchi: Procchi) -> None:
+    told = " ".join(procchi.says("feed", "--help").split())
+    assert "with 1 where the pet cannot be fed" in told
+    assert "never sees a signal that it has no handler for" in told
+    assert "procchi feed moka --signal KILL" in told
+
+
 def test_no_words_show_the_help(procchi: Procchi) -> None:
     assert procchi.says() == procchi.says("--help")
 

@@ -26,6 +26,9 @@ LAST_LINES = 5
 def pets(everything: bool, as_json: bool) -> None:
     """List the pets (containers) and their moods.
 
+    MEMORY and PIDS are what a pet uses now, and what it may use at most; MAX CORES is what it may
+    use of the CPU. What it does use of that, procchi stats --watch shows.
+
     JSON lists the ghosts too.
     """
     listing.show(everything, as_json)
@@ -120,16 +123,46 @@ def _needs(pet: engine.Pet) -> Iterable[tuple[str, str]]:
         yield "soft limit", f"{text.limit('memory_high', limits)} of memory (memory.high)"
     if limits["swap"] != 0:
         yield "swap", f"{text.limit('swap', limits)} on top of its memory"
-    now = pet.readings or (pet.epitaph.last_readings if pet.epitaph else None)
-    if now is None:
+    for what, told in _used(pet):
+        if told:
+            yield what, told
+
+
+def _used(pet: engine.Pet) -> Iterable[tuple[str, str]]:
+    """What it uses or, as a ghost, used; nothing of what the kernel does not tell."""
+    seen = pet.readings or (pet.epitaph.last_readings if pet.epitaph else None)
+    if seen is None:
         return
-    yield "memory", f"{text.size(now.memory)} now, {text.size(now.memory_peak)} at most so far"
+    now, so_far = ("when last read", "") if pet.status == "ghost" else ("now", " so far")
+
+    def told(joint: str, *parts: tuple[object, str]) -> str:
+        return joint.join(words for value, words in parts if value is not None)
+
+    yield (
+        "memory",
+        told(
+            ", ",
+            (seen.memory, f"{text.size(seen.memory)} {now}"),
+            (seen.memory_peak, f"{text.size(seen.memory_peak)} at most{so_far}"),
+        ),
+    )
     yield (
         "cpu",
-        f"{text.cpu_time(now.cpu_usec)} used; stopped in {text.counted(now.throttled, 'period')}",
+        told(
+            "; ",
+            (seen.cpu_usec, f"{text.cpu_time(seen.cpu_usec)} used"),
+            (seen.throttled, f"stopped in {text.counted(seen.throttled, 'period')}"),
+        ),
     )
-    yield "pids", f"{text.count(now.pids)} now; {text.counted(now.forks_refused, 'fork')} refused"
-    yield "OOM kills", text.count(now.oom_kills)
+    yield (
+        "pids",
+        told(
+            "; ",
+            (seen.pids, f"{seen.pids} {now}"),
+            (seen.forks_refused, f"{text.counted(seen.forks_refused, 'fork')} refused"),
+        ),
+    )
+    yield "OOM kills", told("", (seen.oom_kills, str(seen.oom_kills)))
 
 
 def _end(pet: engine.Pet) -> Iterable[tuple[str, str]]:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # see text.py
 if TYPE_CHECKING:
     from typing import Any
 
-HEADER = ("NAME", "MOOD", "PID", "EGG", "AGE", "MEMORY", "CORES", "PIDS", "WHY")
+HEADER = ("NAME", "MOOD", "PID", "EGG", "AGE", "MEMORY", "MAX CORES", "PIDS", "WHY")
 ONE_GHOST = "(1 ghost; --all shows it)"
 
 
@@ -33,6 +33,8 @@ def show(everything: bool, as_json: bool) -> None:
 
 def _row(pet: dict[str, Any]) -> tuple[str, ...]:
     limits, readings = pet["limits"], pet["readings"] or {}
+    if pet["status"] == "ghost":  # those are its last, and it uses nothing any more
+        readings = {}
     return (
         pet["name"],
         pet["mood"],

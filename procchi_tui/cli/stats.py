@@ -115,6 +115,8 @@ def _table(entries: Sequence[Entry]) -> str:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     now = entry["readings"] or engine.Readings(at=0.0).to_json()
+    if entry["status"] == "ghost":  # what was counted stays; it uses nothing any more
+        now = now | {"memory": None, "pids": None}
     received, sent, read, written = (text.size(entry["io"][name]) for name in IO)
     cores = text.DASH if entry["cores"] is None else f"{entry['cores']:.2f}"
     return (

@@ -11,6 +11,7 @@ import os
 import pwd
 import signal
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from engine.errors import UnsupportedSystem
@@ -176,11 +177,26 @@ def for_this_user() -> IdMap:
     return IdMap((own_uid,), (own_gid,))
 
 
+@cache
+def root_is_the_hosts() -> bool:
+    """Whether a pet's root is the host's own, as in a container that has that one and few others.
+
+    Of containers in containers only the innermost is seen: it may be said in vain.
+    """
+    if os.geteuid() != 0 or _have(ROOT_BASE):
+        return False
+    return any(e.inside == e.outside == 0 for e in _ours())
+
+
 def _have(uid: int) -> bool:
     """Whether that id exists here: in a container, root has but a few."""
+    return any(e.inside <= uid and uid + RANGE <= e.inside + e.length for e in _ours())
+
+
+def _ours() -> list[Extent]:
+    """The map of our own user namespace."""
     with open("/proc/self/uid_map") as file:
-        extents = [Extent(*map(int, line.split())) for line in file]
-    return any(e.inside <= uid and uid + RANGE <= e.inside + e.length for e in extents)
+        return [Extent(*map(int, line.split())) for line in file]
 
 
 def _subordinate(path: str) -> Extent | None:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from engine.idmap import root_is_the_hosts
 from engine.limits import LARGEST_MEMORY, MIB, format_size
 from engine.model import Fact, Limits, Readings
 from engine.syswrap import send_signal
@@ -139,11 +140,13 @@ class Cgroups(ABC):
         """What each process gets in place of a limit that no group enforces: setrlimit(2).
 
         RLIMIT_NPROC counts by user namespace, and so by pet, since Linux 5.14; before, it would
-        count whatever else the user runs. RLIMIT_DATA is several times the memory limit, for
-        programs reserve more than they use. There is nothing of the kind for a share of the CPU.
+        count whatever else the user runs. The host's root it never holds. RLIMIT_DATA is several
+        times the memory limit, for programs reserve more than they use. There is nothing of the
+        kind for a share of the CPU.
         """
         found = {}
-        if limits.pids and "pids" not in self.enforced and _kernel() >= (5, 14):
+        counts = _kernel() >= (5, 14) and not root_is_the_hosts()
+        if limits.pids and "pids" not in self.enforced and counts:
             found["NPROC"] = limits.pids
         if limits.memory and "memory" not in self.enforced:
             found["DATA"] = min(max(limits.memory * SLACK, LEAST_DATA), LARGEST_MEMORY)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -234,3 +237,34 @@ def test_sizes_are_read_as_container_tools_read_them() -> None:
         "swap": 0,
         "cpu_period": 100_000,
     }
+
+
+BOMB = """
+import os, resource
+from engine import Limits
+from engine.cgroups.none import NoCgroups
+wanted = NoCgroups("").rlimits(Limits(pids=20))
+resource.setrlimit(resource.RLIMIT_NPROC, (20, 20))
+try:
+    for _ in range(40):
+        if not os.fork():
+            os.read(0, 1)
+            os._exit(0)
+    held = False
+except BlockingIOError:
+    held = True
+print("NPROC" in wanted, held)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become it in a namespace")
+def test_what_stands_in_for_the_pids_limit_is_not_claimed_for_the_hosts_root() -> None:
+    """The kernel lets that one fork on, in whatever user namespace."""
+    bomb = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", BOMB],
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert bomb.stdout == "False False\n"

@@ -11,6 +11,9 @@ from procchi_tui.limit_files import limit_file
 from procchi_tui.words import names_in_words
 
 LIMITS = ("memory", "cpu", "pids")
+HOLDING = ("pids",)
+"""Limits in whose place something may hold that is enough: a user's tasks are counted together, but
+the memory of each process by itself."""
 
 
 class Snack(NamedTuple):
@@ -22,7 +25,7 @@ class Snack(NamedTuple):
     shows: str
     """What there is to see; empty for one from the configuration."""
     needs: str = ""
-    """The limit that must be enforced, or the host would suffer: `memory`, `pids`."""
+    """The limit that must hold, or the host would suffer: `memory`, `pids`."""
 
 
 def snacks(own: Mapping[str, str], cgroup: str = "") -> list[Snack]:
@@ -40,15 +43,19 @@ def snacks(own: Mapping[str, str], cgroup: str = "") -> list[Snack]:
 
 def refusal(snack: Snack, pets: Sequence[Pet]) -> str:
     """Why it must not be fed to those pets; empty where it may."""
-    unbound = [
-        pet.name
-        for pet in pets
-        if snack.needs
-        and (snack.needs not in pet.enforced or getattr(pet.limits, snack.needs) is None)
-    ]
+    needs = snack.needs
+    unbound = [pet for pet in pets if needs and not _holds(needs, pet)]
     if not unbound:
         return ""
-    return (
-        f"{snack.name}: no {snack.needs} limit holds for {names_in_words(unbound)}, and the host "
-        "itself would suffer."
-    )
+    names = names_in_words([pet.name for pet in unbound])
+    said = f"{snack.name}: no {needs} limit holds for {names}"
+    instead = {pet.in_place.get(needs, "") for pet in unbound}
+    if len(instead) == 1 and (only := instead.pop()):
+        return f"{said}, only this: {only}. The host itself would suffer."
+    return f"{said}, and the host itself would suffer."
+
+
+def _holds(limit: str, pet: Pet) -> bool:
+    if getattr(pet.limits, limit) is None:
+        return False
+    return limit in pet.enforced or (limit in HOLDING and limit in pet.in_place)

@@ -96,10 +96,12 @@ def names_in_words(names: Sequence[str]) -> str:
     return f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
-def unenforced(pet: Pet) -> list[str]:
-    """Which limits were asked for and are not enforced by the kernel: `memory`, `cpu`, `pids`."""
-    asked = pet.limits.to_json()
-    return [name for name, limit in asked.items() if limit is not None and name not in pet.enforced]
+def loosely(pet: Pet, limit: str) -> str:
+    """That `limit` is not enforced, and what holds in its place; empty where it is, or is none."""
+    if limit not in pet.limits.loose(pet.enforced):
+        return ""
+    instead = pet.in_place.get(limit)
+    return "not enforced here" + (f", but {instead}" if instead else "")
 
 
 def amount(progress: Progress) -> str:

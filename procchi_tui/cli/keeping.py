@@ -14,7 +14,7 @@ import engine
 from procchi_tui.cli import failures, listing, text, words
 from procchi_tui.cli.explaining import explain as explain_steps
 from procchi_tui.telling import sentence
-from procchi_tui.words import one_line, plain
+from procchi_tui.words import loosely, one_line, plain
 
 LAST_LINES = 5
 """Of a ghost's log, shown with its epitaph."""
@@ -113,11 +113,7 @@ def _needs(pet: engine.Pet) -> Iterable[tuple[str, str]]:
     limits = pet.to_json()["limits"]
     for name in ("memory", "cpu", "pids"):
         limit = text.limit(name, limits)
-        loose = ""
-        if limit.endswith("*"):
-            instead = pet.in_place.get(name)
-            loose = f" not enforced here{f', but {instead}' if instead else ''}"
-            loose += ": procchi doctor says why"
+        loose = f" {said}: procchi doctor says why" if (said := loosely(pet, name)) else ""
         yield f"{name} limit", f"{limit}{' cores' if name == 'cpu' else ''}{loose}"
     if limits["memory_high"]:
         yield "soft limit", f"{text.limit('memory_high', limits)} of memory (memory.high)"

@@ -64,6 +64,8 @@ class Gauge(NamedTuple):
     share: float
     """Used of the limit, 0 to 1."""
     enforced: bool
+    each: str = ""
+    """Where it is not: for each what it holds all the same."""
 
 
 class Card(NamedTuple):
@@ -264,7 +266,11 @@ def _gauge(gauge: Gauge, width: int, ink: Ink) -> Row:
         return (*label, *_text("no reading here", rest, ink.muted))
     if gauge.limit is None or not gauge.enforced:
         comments = ["no limit"]
-        if gauge.limit is not None:
+        if gauge.limit is not None and gauge.each:
+            each = gauge.each
+            comments = [f"of {gauge.limit} for each {each}", f"of {gauge.limit} a {each}"]
+            comments.append(f"a {each}")
+        elif gauge.limit is not None:
             comments = [f"of {gauge.limit}, not enforced", "not enforced", "unenforced"]
         used = f"{gauge.label} {gauge.used} "
         room = width - cell_len(used)

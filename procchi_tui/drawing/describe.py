@@ -92,6 +92,7 @@ def gauges(pet: Pet, readings: Readings | None, used_cores: float | None) -> tup
             None if limits.pids is None else str(limits.pids),
             _share(pids, limits.pids),
             "pids" in enforced,
+            "user" if "pids" in pet.in_place else "",  # RLIMIT_NPROC
         ),
     )
 

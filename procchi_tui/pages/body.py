@@ -8,7 +8,7 @@ from engine import Details, Pet, Readings
 from procchi_tui.drawing.gauges import spark
 from procchi_tui.nest_engine import Engine
 from procchi_tui.pages.page import Block, Page, Sight
-from procchi_tui.words import age, cores, count, duration, plain, size
+from procchi_tui.words import age, cores, count, duration, loosely, plain, size
 
 SPARK_WIDTH = 40
 
@@ -100,7 +100,8 @@ def _diet(pet: Pet, readings: Readings | None) -> Iterator[tuple[str, str]]:
         told = used or "no reading here"
         if limit is None:
             return f"{told}, no limit"
-        return f"{told}, {limit} at most" + ("" if kind in pet.enforced else " (not enforced here)")
+        loose = f" ({said})" if (said := loosely(pet, kind)) else ""
+        return f"{told}, {limit} at most{loose}"
 
     yield (
         "memory",

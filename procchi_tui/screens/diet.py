@@ -15,7 +15,7 @@ from procchi_tui.limit_files import limit_file
 from procchi_tui.nursery import Nursery
 from procchi_tui.screens.dialogue import Dialogue
 from procchi_tui.session import Session
-from procchi_tui.words import cores, names_in_words, size
+from procchi_tui.words import cores, loosely, names_in_words, size
 
 READ_SECONDS = 0.5
 FIELDS = {
@@ -122,5 +122,4 @@ def _now(nursery: Nursery, pet: Pet, field: str) -> str:
         used = f"{cores(now)} cores now"
     elif field == "pids" and readings.pids is not None:
         used = f"{readings.pids} now"
-    loose = "not enforced here" if field in pet.limits.loose(pet.enforced) else ""
-    return "; ".join(filter(None, (used, loose)))
+    return "; ".join(filter(None, (used, loosely(pet, field))))

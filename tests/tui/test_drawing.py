@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.style import Style
 
-from engine import Limits, Pet
+from engine import Limits, Pet, Readings
 from procchi_tui.drawing import card as cards
 from procchi_tui.drawing import faces, gauges, pictures, sprites
 from procchi_tui.drawing.card import Ink, Shape
@@ -107,6 +107,18 @@ def test_what_is_not_enforced_is_said_in_words() -> None:
         shown = [text(row) for row in cards.draw(describe(nursery, "yuzu", NOW), shape, INK)]
         assert sum("enforced" in row for row in shown) == 2
         assert any("0.00/0.5" in row for row in shown)
+
+
+@pytest.mark.parametrize("pids", [3, 20, 4000])
+def test_a_limit_that_holds_for_each_user_is_not_called_unenforced(pids: int) -> None:
+    readings = Readings(0.0, 1 << 20, None, 0, pids=pids)
+    held = {"pids": "each of its users has 64 tasks at most (RLIMIT_NPROC)"}
+    nursery = nursery_of(pet("yuzu", enforced=("cpu",), in_place=held, readings=readings))
+    for shape in (Shape(38, 7, False), Shape(40, 10, True)):
+        shown = [text(row) for row in cards.draw(describe(nursery, "yuzu", NOW), shape, INK)]
+        assert sum("enforced" in row for row in shown) == 1
+        said = rf"pids {pids} (of 64 for each|of 64 a|a) user "
+        assert any(re.search(said, row) for row in shown), shown
 
 
 def test_no_limit_and_no_reading_are_said_in_words() -> None:

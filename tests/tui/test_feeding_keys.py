@@ -122,3 +122,15 @@ def test_what_would_harm_the_host_is_refused_without_its_limit(name: str) -> Non
     assert not refusal(snack, [pet("moka")])
     assert "moka" in refusal(snack, [pet("moka", enforced=())])
     assert "moka" in refusal(snack, [pet("moka", limits=Limits(None, None, None))])
+
+
+def test_what_holds_in_place_of_a_limit_is_told_and_is_enough_for_forks() -> None:
+    hog, bomb = [snack for snack in snacks({}) if snack.name in {"memory-hog", "fork-bomb"}]
+    in_place = {"memory": "each process has 200M", "pids": "each of its users has 64 tasks"}
+    loose = pet("moka", enforced=(), in_place=in_place)
+    assert not refusal(bomb, [loose]), "a bomb is one user's"
+    assert refusal(hog, [loose]) == (
+        "memory-hog: no memory limit holds for moka, only this: each process has 200M. The host "
+        "itself would suffer."
+    )
+    assert "only this" not in refusal(hog, [loose, pet("momo", enforced=())])

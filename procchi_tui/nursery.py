@@ -103,6 +103,8 @@ class Nursery:
 
     def _sample(self, at: float) -> None:
         for name, readings in self.readings.items():
+            if self._is_over(name):
+                continue
             past = self._past.get(name)
             if past is None:
                 past = self._past[name] = _Past(at, readings.cpu_usec)
@@ -115,11 +117,18 @@ class Nursery:
 
     def cores(self, name: str) -> float | None:
         """CPU time that the pet used per second, over the last second that was sampled."""
+        if self._is_over(name):
+            return None
         past = self._past.get(name)
         return past.samples[-1].cores if past and past.samples else None
 
+    def _is_over(self, name: str) -> bool:
+        """Whether it is a ghost: what is known of it are its last readings, and no news."""
+        pet = self.pets.get(name)
+        return pet is not None and pet.status == "ghost"
+
     def history(self, name: str) -> tuple[Sample, ...]:
-        """The pet's last two minutes at most, oldest first, one sample a second."""
+        """The last two minutes of the pet's life at most, oldest first, one sample a second."""
         past = self._past.get(name)
         return tuple(past.samples) if past else ()
 

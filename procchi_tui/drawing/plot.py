@@ -71,12 +71,23 @@ WIDTH, MARGIN, PLOT_HEIGHT, GAP = 800, 70, 150, 60
 """Pixels."""
 
 
-def svg(title: str, subtitle: str, drawn: Iterable[Curve], *, colours: dict[str, str]) -> str:
-    """The curves below each other as an SVG picture. `colours` are a theme's, by name."""
+def svg(
+    title: str,
+    subtitle: str,
+    drawn: Iterable[Curve],
+    *,
+    colours: dict[str, str],
+    over: bool = False,
+) -> str:
+    """The curves below each other as an SVG picture, up to now or, where that is `over`, their end.
+
+    `colours` are a theme's, by name.
+    """
+    ends = ("before", "its end") if over else ("ago", "now")
     parts: list[str] = []
     top = 105
     for curve, colour in zip(drawn, (colours["accent"], colours["primary"]), strict=True):
-        parts += _plot(curve, top, colour, colours)
+        parts += _plot(curve, top, colour, colours, ends)
         top += PLOT_HEIGHT + GAP
     ground, ink, muted = colours["background"], colours["foreground"], colours["muted"]
     head = (
@@ -90,7 +101,9 @@ def svg(title: str, subtitle: str, drawn: Iterable[Curve], *, colours: dict[str,
     return "\n".join([head, *parts, "</svg>\n"])
 
 
-def _plot(curve: Curve, top: float, colour: str, colours: dict[str, str]) -> Iterable[str]:
+def _plot(
+    curve: Curve, top: float, colour: str, colours: dict[str, str], ends: tuple[str, str]
+) -> Iterable[str]:
     width, bottom = WIDTH - 2 * MARGIN, top + PLOT_HEIGHT
     muted, line = colours["muted"], colours["line"]
     label = f"{curve.title}, limit {curve.words(curve.top)}" if curve.limited else curve.title
@@ -119,8 +132,8 @@ def _plot(curve: Curve, top: float, colour: str, colours: dict[str, str]) -> Ite
         )
     seconds = max(0, count - 1) * SAMPLE_SECONDS
     for x, anchor, words in (
-        (MARGIN, "start", f"{seconds:.0f} s ago"),
-        (MARGIN + width, "end", "now"),
+        (MARGIN, "start", f"{seconds:.0f} s {ends[0]}"),
+        (MARGIN + width, "end", ends[1]),
     ):
         yield (
             f'<text x="{x}" y="{bottom + 18}" fill="{muted}" text-anchor="{anchor}">{words}</text>'

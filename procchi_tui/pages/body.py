@@ -29,9 +29,12 @@ class Body(Page):
         """Facts first, numbers last."""
         pet, now = sight.pet, sight.readings
         yield Block("", "", list(_facts(pet, age(pet.created_at, sight.now))))
-        yield Block("diet", "its limits, and what it uses of them", list(_diet(pet, now)))
+        is_over = pet.status == "ghost"
+        uses = "used" if is_over else "uses"
+        yield Block("diet", f"its limits, and what it {uses} of them", list(_diet(pet, now)))
         if sight.history:
-            yield Block("lately", "a sample a second, oldest left", list(_past(sight)))
+            lately = "its end" if is_over else "lately"
+            yield Block(lately, "a sample a second, oldest left", list(_past(sight)))
         if seen is not None and seen.facts:
             yield Block(
                 "the kernel's numbers",
@@ -95,6 +98,7 @@ def _facts(pet: Pet, old: str) -> Iterator[tuple[str, str]]:
 def _diet(pet: Pet, readings: Readings | None) -> Iterator[tuple[str, str]]:
     """Each limit with what is used of it, and what the kernel has counted."""
     limits, now = pet.limits, readings or Readings(0.0)
+    in_use, counted = ("when last read",) * 2 if pet.status == "ghost" else ("in use", "now")
 
     def line(kind: str, used: str | None, limit: str | None) -> str:
         told = used or "no reading here"
@@ -107,7 +111,7 @@ def _diet(pet: Pet, readings: Readings | None) -> Iterator[tuple[str, str]]:
         "memory",
         line(
             "memory",
-            None if now.memory is None else f"{size(now.memory)} in use",
+            None if now.memory is None else f"{size(now.memory)} {in_use}",
             None if limits.memory is None else size(limits.memory),
         ),
     )
@@ -125,7 +129,7 @@ def _diet(pet: Pet, readings: Readings | None) -> Iterator[tuple[str, str]]:
     )
     if now.periods is not None and now.throttled is not None:
         yield "throttled", f"in {now.throttled} of {now.periods} periods"
-    alive = None if now.pids is None else f"{now.pids} alive"
-    yield "pids", line("pids", alive, None if limits.pids is None else str(limits.pids))
+    tasks = None if now.pids is None else f"{now.pids} {counted}"
+    yield "pids", line("pids", tasks, None if limits.pids is None else str(limits.pids))
     if now.forks_refused is not None:
         yield "refused", count(now.forks_refused, "fork")

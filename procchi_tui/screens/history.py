@@ -48,7 +48,8 @@ class HistoryScreen(Dialogue[None]):
     def compose(self) -> ComposeResult:
         """A title, the curves, and what can be done."""
         with Vertical(id="dialogue", classes="history"):
-            yield Label(f"{self._pet_name}: the last two minutes", id="title", markup=False)
+            whose = "its" if self._is_over() else "the"
+            yield Label(f"{self._pet_name}: {whose} last two minutes", id="title", markup=False)
             yield Static(id="plot")
             yield Label("s saves it as a picture · esc closes it")
 
@@ -60,6 +61,10 @@ class HistoryScreen(Dialogue[None]):
     def on_resize(self) -> None:
         """Fill the new size."""
         self.call_after_refresh(self.show)
+
+    def _is_over(self) -> bool:
+        pet = self._session.nursery.pets.get(self._pet_name)
+        return pet is not None and pet.status == "ghost"
 
     def _curves(self) -> tuple[Curve, Curve]:
         nursery = self._session.nursery
@@ -78,9 +83,10 @@ class HistoryScreen(Dialogue[None]):
     def _rows(self, width: int, height: int) -> list[Text]:
         rows = []
         label = self._style("label")
+        when = "at its end" if self._is_over() else "now"
         for curve, kind in zip(self._curves(), ("memory", "cpu"), strict=True):
             last = next((value for value in reversed(curve.values) if value is not None), None)
-            now = "no reading here" if last is None else f"{curve.words(last)} now"
+            now = "no reading here" if last is None else f"{curve.words(last)} {when}"
             limit = f", {curve.words(curve.top)} at most" if curve.limited else ", no limit"
             title = Text.assemble((curve.title, self._style("title")), (f"  {now}{limit}", label))
             rows.append(title)
@@ -100,7 +106,11 @@ class HistoryScreen(Dialogue[None]):
         now = self._session.clock().astimezone()
         subtitle = f"{now:%Y-%m-%d %H:%M:%S}" + (f" · {pet.egg} · {pet.mood}" if pet else "")
         picture = plot.svg(
-            self._pet_name, subtitle, self._curves(), colours=themes.colours(self.app.theme)
+            self._pet_name,
+            subtitle,
+            self._curves(),
+            colours=themes.colours(self.app.theme),
+            over=self._is_over(),
         )
         self.app.deliver_text(
             io.StringIO(picture),

@@ -57,6 +57,18 @@ def test_cores_come_from_the_counter_and_the_time() -> None:
     assert nursery.cores("moka") == 0.0
 
 
+def test_a_past_ends_with_its_pet() -> None:
+    nursery = Nursery()
+    for at in (1.0, 2.0, 3.0):
+        shown = {"moka": Readings(at, 5, cpu_usec=int(at) * 500_000)}
+        nursery.take(news(Snapshot(at, (pet("moka"),), shown, {}, ())))
+    assert len(nursery.history("moka")) == 2 and nursery.cores("moka") == 0.5
+    nursery.take(news(Snapshot(4.0, (pet("moka", "ghost", status="ghost", pid=None),), {}, {}, ())))
+    nursery.take(news(Snapshot(5.0, (), {}, {}, ())))
+    assert len(nursery.history("moka")) == 2, "its last readings are nothing that it uses"
+    assert nursery.cores("moka") is None
+
+
 def test_history_is_bounded_and_a_sample_a_second() -> None:
     nursery = Nursery()
     for step in range(HISTORY_SAMPLES * 4 + 40):

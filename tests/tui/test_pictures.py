@@ -38,6 +38,9 @@ def test_a_plot_as_a_picture(theme: str) -> None:
     root = ElementTree.fromstring(picture)
     words = [text.text for text in root.iter(f"{SVG}text")]
     assert "<moka> & co" in words and "memory, limit 50M" in words and "3 s ago" in words
+    assert "now" in words
+    ended = plot.svg("kiko", "ghost", drawn, colours=themes.colours(theme), over=True)
+    assert "3 s before<" in ended and "its end<" in ended and "now<" not in ended
     lines = [line.attrib["points"].split() for line in root.iter(f"{SVG}polyline")]
     assert [len(points) for points in lines] == [1, 2, 1, 2], "a gap is a gap"
     assert all(node.attrib.get("stroke", "#")[0] == "#" for node in root.iter())

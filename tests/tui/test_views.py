@@ -13,12 +13,14 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Tabs
 
-from engine import Event, NestUnreachable, StepReport
+from engine import Event, NestUnreachable, Readings, StepReport
 from engine.anatomy import Interface, Mount
 from procchi_tui.app import ProcchiApp
 from procchi_tui.bindings import ACTIONS
 from procchi_tui.cli import keeping
+from procchi_tui.nursery import Sample
 from procchi_tui.pages import KEYS, PAGES, XRAY
+from procchi_tui.pages.body import Body
 from procchi_tui.pages.page import Sight, harmless
 from procchi_tui.pages.processes import Processes
 from procchi_tui.screens import graveyard
@@ -240,6 +242,39 @@ async def test_a_ghost_has_no_walls_but_a_log() -> None:
         await until(pilot, lambda: "has none of this any more" in shown(app))
         await pilot.press("4")
         await until(pilot, lambda: "It has said nothing yet." in shown(app))
+
+
+def test_a_ghosts_body_tells_what_was_last_read_of_it() -> None:
+    kiko = next(one for one in a_nest_full() if one.name == "kiko")
+    last = Readings(0.0, 40 << 20, 50 << 20, 2_100_000, pids=2)
+    past = (Sample(40 << 20, 0.5),)
+    ghost, alive = (
+        {block.title: block for block in Body().blocks(None, Sight(one, last, past, [], NOW))}
+        for one in (kiko, pet("moka"))
+    )
+    assert ghost["diet"].about == "its limits, and what it used of them"
+    assert ("memory", "40M when last read, 50M at most") in ghost["diet"].rows
+    assert ("pids", "2 when last read, 64 at most") in ghost["diet"].rows
+    assert "lately" not in ghost and ghost["its end"].about.startswith("a sample a second")
+    assert ("memory", "40M in use, 50M at most") in alive["diet"].rows
+    assert ("pids", "2 now, 64 at most") in alive["diet"].rows, "zombies are counted, too"
+    assert "lately" in alive
+
+
+async def test_a_plot_says_whether_it_goes_on() -> None:
+    kiko = next(one for one in a_nest_full() if one.name == "kiko")
+    nest = FixedNest([replace(kiko, status="alive", pid=7), pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=SIZE) as pilot:
+        await seen(pilot, nest)
+        for at in (5.0, 6.0):
+            nest.tell(*nest.known.values(), at=at)
+            await until(pilot, lambda at=at: app.session.nursery.at == at)  # type: ignore[misc]
+        await pilot.press("H")
+        await until(pilot, lambda: "12M now" in shown(app))
+        nest.tell(kiko, at=7.0)
+        await until(pilot, lambda: "12M at its end" in shown(app))
+        assert " now" not in shown(app)
 
 
 async def test_why_a_step_is_done_is_broken_to_fit() -> None:

@@ -84,7 +84,8 @@ class GraveyardScreen(CareScreen):
     def _show(self) -> None:
         pet = self.pet()
         if pet is None:
-            rest = [Block("the graveyard is empty", "no pet of yours has died", [])]
+            nobody = "a pet that died lies here until it is released; none does now"
+            rest = [Block("the graveyard is empty", nobody, [])]
             self.query_one(Panel).show(rest)
         else:
             self.query_one(Panel).show(list(_epitaph(pet, age(_died(pet), self.session.clock()))))

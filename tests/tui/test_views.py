@@ -356,6 +356,7 @@ async def test_ghosts_are_laid_to_rest() -> None:
         await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 2)
         await pilot.press("R", "y")
         await until(pilot, lambda: "the graveyard is empty" in shown(app))
+        assert "lies here until it is released" in shown(app), "one has just died, and is not here"
         assert list(nest.known) == ["moka"]
 
 

@@ -34,6 +34,14 @@ from procchi_tui.widgets.pulls import Pulls
 from procchi_tui.widgets.tour_card import TourCard
 from procchi_tui.words import names_in_words
 
+OF_THE_LIVING = {
+    **dict.fromkeys(("feed", "snack", "diet"), ("eats no more", "eat no more")),
+    "talk": ("talks no more", "talk no more"),
+    "doze": ("sleeps and wakes no more", "sleep and wake no more"),
+    "signal": ("gets no more signals", "get no more signals"),
+}
+"""By verb that is none for ghosts: what one of them does not, and what several do not."""
+
 
 class CareScreen(LeavableScreen[None]):
     """A header, a view of its own, a table to feed at, pulls under way, and a footer."""
@@ -123,16 +131,23 @@ class CareScreen(LeavableScreen[None]):
             return bool(self.session.pulls)
         if action in ("look", "history", "clone"):
             return self.pet() is not None
-        if action == "talk":
-            pet = self.pet()
-            return False if pet is None else None if pet.status == "ghost" else True
-        if action in ("feed", "snack", "doze", "diet", "signal", "release"):
-            pets = self.pets()
-            if not pets:
-                return False
-            if action != "release" and all(pet.status == "ghost" for pet in pets):
-                return None
-        return True
+        if action == "talk" and self.pet() is None:
+            return False
+        if action in (*OF_THE_LIVING, "release") and not self.pets():
+            return False
+        return None if self.why_not(action) else True
+
+    def why_not(self, action: str) -> str:
+        """Why a verb does nothing to those in hand, where that is because they are dead."""
+        pet = self.pet()
+        pets = self.pets() if action != "talk" else [] if pet is None else [pet]
+        verbs = OF_THE_LIVING.get(action)
+        if verbs is None or not pets or any(pet.status != "ghost" for pet in pets):
+            return ""
+        names = names_in_words([pet.name for pet in pets])
+        if len(pets) == 1:
+            return f"{names} is a ghost: it {verbs[0]}. r releases it."
+        return f"{names} are ghosts: they {verbs[1]}. r releases them."
 
     def _living(self) -> list[Pet]:
         return [pet for pet in self.pets() if pet.status != "ghost"]

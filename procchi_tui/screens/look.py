@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Input, Tab, Tabs
+from textual.widgets import ContentSwitcher, Input, Static, Tab, Tabs
 
 from engine import Pet
 from procchi_tui.bindings import keys
@@ -258,6 +258,24 @@ class LookScreen(CareScreen):
         return [*blocks, *page.blocks(self._seen.get(page), sight)]
 
 
+class _More(Static):
+    """How many tabs are out of sight on one side, over the line below them."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(markup=False, id="after" if step > 0 else "before")
+        self._step = step
+        self.display = False
+
+    def tell(self, hidden: int) -> None:
+        """Show it, if there are any."""
+        self.display = hidden > 0
+        self.update(f"{hidden} more ›" if self._step > 0 else f"‹ {hidden} more")
+
+    async def on_click(self) -> None:
+        """To the page beside this one."""
+        await self.screen.run_action(f"turn({self._step})")
+
+
 class _Pages(Widget):
     """The tabs, and under them the page in front."""
 
@@ -267,6 +285,8 @@ class _Pages(Widget):
         )
         tabs.can_focus = False
         yield tabs
+        yield _More(-1)
+        yield _More(1)
         yield search_prompt("search this page")
         with ContentSwitcher(initial=FIRST):
             for page in PAGES.values():
@@ -274,3 +294,18 @@ class _Pages(Widget):
                     yield FoldingPanel(page.id)
                 else:
                     yield Panel(page.id, follows=page.follows)
+
+    def on_mount(self) -> None:
+        """Tell of the tabs that are out of sight, wherever the others were moved to."""
+        self.watch(self.query_one("#tabs-scroll"), "scroll_x", self._tell_of_more)
+
+    def on_resize(self) -> None:
+        """There is another number of them."""
+        self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        row = self.query_one("#tabs-scroll")
+        start, end = row.scroll_offset.x, row.scroll_offset.x + row.size.width
+        words = [tab.virtual_region.shrink(tab.styles.gutter) for tab in self.query(Tab)]
+        self.query_one("#before", _More).tell(sum(word.x < start for word in words))
+        self.query_one("#after", _More).tell(sum(word.right > end for word in words))

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static, Tree
@@ -101,6 +102,7 @@ class FoldingPanel(Tree[None]):
     """Blocks that fold: Space or a click opens one, Enter too; the tree's own keys move."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = INKS
+    HELP = "Long lines are moved sideways by ctrl+PageDown and ctrl+PageUp."
 
     def __init__(self, page: str) -> None:
         super().__init__("", id=page)
@@ -142,6 +144,14 @@ class FoldingPanel(Tree[None]):
             for first, *rest in block.rows:
                 told = ("  ".join(["", *rest]), self._style("label"))
                 node.add_leaf(Text.assemble(first, told))
+
+    def action_scroll_left(self) -> None:
+        """Left and Right are the screen's: they lead to other pages, from long lines too."""
+        raise SkipAction
+
+    def action_scroll_right(self) -> None:
+        """The same."""
+        raise SkipAction
 
     def fold(self, *, closed: bool) -> None:
         """Close or open all blocks."""

@@ -13,7 +13,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Tabs
 
-from engine import Event, NestUnreachable, Readings, StepReport
+from engine import Call, Event, NestUnreachable, Readings, StepReport
 from engine.anatomy import Interface, Mount
 from procchi_tui.app import ProcchiApp
 from procchi_tui.bindings import ACTIONS
@@ -148,6 +148,51 @@ async def test_each_view_and_page_is_a_click_away() -> None:
         await until(pilot, lambda: "Eggs (images) at home" in shown(app))
         await pilot.click("CommandList", offset=(5, 1))
         await until(pilot, lambda: type(app.screen) is screen_of(VIEWS["shop"]))
+
+
+async def test_the_pages_lie_side_by_side() -> None:
+    """Also beside one whose lines are longer than it is wide."""
+    nest = FixedNest([pet("moka")])
+    calls = [Call("mount", "x" * 300, "0", 9)]
+    nest.care_log = lambda name, **_: [StepReport("mounts", "why", calls, 9.0)]  # type: ignore[method-assign]
+    app = face(nest)
+    async with app.run_test(size=(100, 32)) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("x")
+        screen = app.screen
+        assert isinstance(screen, LookScreen)
+        pages = list(PAGES)
+        for key, others in (
+            ("right", [*pages[1:], pages[0]]),
+            ("left", pages[::-1]),
+            ("l", pages[1:]),
+            ("h", pages[-2::-1]),
+        ):
+            for page in others:
+                await pilot.press(key)
+                await settled(pilot)
+                assert screen.page.id == page, key
+
+
+async def test_tabs_that_are_out_of_sight_are_counted() -> None:
+    nest = FixedNest([pet("moka")])
+    app = face(nest)
+    async with app.run_test(size=(100, 32)) as pilot:
+        await seen(pilot, nest)
+        await pilot.press("x")
+        await until(pilot, lambda: "6 Cgroup" in shown(app) and "6 more ›" in shown(app))
+        assert "‹" not in shown(app)
+        await pilot.press("6")
+        await until(pilot, lambda: re.search(r"‹ \d more .* \d more ›", shown(app)))
+        await pilot.press("w")
+        await until(pilot, lambda: "w Events" in shown(app) and "›" not in shown(app))
+        [before] = re.findall(r"‹ (\d) more", shown(app))
+        tabs = shown(app).splitlines()[1]
+        assert int(before) + sum(page.title in tabs for page in PAGES.values()) == len(PAGES)
+        await pilot.click("#before")
+        await until(pilot, lambda: app.screen.query_one(Tabs).active == "tab-meals")
+        await pilot.resize_terminal(200, 40)
+        await until(pilot, lambda: "more" not in shown(app))
 
 
 async def test_a_page_is_searched() -> None:

@@ -89,7 +89,7 @@ def _about(pet: engine.Pet) -> Iterable[tuple[str, str]]:
         {"asleep": "asleep (frozen, paused)", "ghost": "ghost (dead)"}.get(pet.status, pet.status),
     )
     yield "stage", pet.stage
-    yield "pid", f"{pet.pid}, of its PID 1 as the host sees it" if pet.pid else text.DASH
+    yield "pid", f"{pet.pid}, of its PID 1 as the host sees it" if pet.pid else "none any more"
     yield "egg (image)", pet.egg
     yield "hatched", f"{pet.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
     yield "command", " ".join(pet.command) or "its egg's shell, reading from its mouth"

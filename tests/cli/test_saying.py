@@ -42,7 +42,7 @@ def test_a_ghost_uses_nothing_any_more(nest: dict[str, Pet]) -> None:
     assert told["memory"] == "40M when last read, 50M at most"
     assert told["cpu"] == "2.10 s used; stopped in 12 periods"
     assert told["pids"] == "2 when last read; 0 forks refused"
-    assert told["OOM kills"] == "1"
+    assert (told["OOM kills"], told["pid"]) == ("1", "none any more")
 
 
 def test_what_is_used_now_and_was_at_most(nest: dict[str, Pet]) -> None:

@@ -6,7 +6,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -166,11 +165,10 @@ def test_release_sends_the_stop_signal_first(image: Image) -> None:
     engine.hatch("moka", "egg")
     its_log("moka", 5)
     with engine.watch() as watched:
-        started = time.monotonic()
         engine.release("moka")
         died = next(event for event in watched if getattr(event, "kind", "") == "died")
-    assert isinstance(died, engine.Event) and died.detail["exit_code"] == 5
-    assert time.monotonic() - started < 3, "it ended by itself, before it would have been killed"
+    assert isinstance(died, engine.Event)
+    assert died.detail["exit_code"] == 5, "it ended by itself, before it would have been killed"
 
 
 @pytest.mark.parametrize("word", ["BREAKFAST", "99", "SIGRTMIN+99", "-1", "RTMIN+x"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import time
@@ -333,6 +334,8 @@ class Keeper:
             raise BadRequest(f"{number} is no signal: `kill -l` lists them") from error
         except OSError as error:
             raise BadRequest(f"signal {number} could not be sent: {error.strerror}") from error
+        if number == signal.SIGKILL:  # it dies of this, not of an OOM kill that was another's
+            dweller.oom_at = -math.inf
 
     # --- sleeping ---
 

@@ -122,6 +122,15 @@ def _is_there(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
+def test_a_kill_of_the_keepers_is_no_oom_kill_even_right_after_one(home: pathlib.Path) -> None:
+    engine.hatch("moka", limits=engine.Limits(memory="20M"))
+    assert engine.feed("moka", ["sh", "-c", EATER]).oom_killed
+    engine.signal("moka", signal.SIGKILL)
+    eventually(lambda: engine.look("moka").epitaph, "it is dead")
+    epitaph = engine.look("moka").epitaph
+    assert epitaph and (epitaph.cause, epitaph.oom_killed) == ("killed by SIGKILL", False)
+
+
 def test_what_a_new_nest_finds_is_told_to_who_watches_first(home: pathlib.Path) -> None:
     limits = engine.Limits(memory="20M")
     pids = {name: engine.hatch(name, limits=limits).pid or 0 for name in ("moka", "pico", "nano")}

@@ -71,7 +71,10 @@ def _oci(root: int, shown: str, platform: Platform) -> Image:
         return Document(named.media_type, body)
 
     index = manifest.read_index(Document(manifest.INDEXES[0], _read(root, "index.json")))
-    found, said = manifest.find(fetch(_the_one(index, platform)), platform, fetch)
+    one = _the_one(index, platform)
+    found, said = manifest.find(fetch(one), platform, fetch)
+    if one.platform and platform.takes(one.platform):
+        said = said or one.platform
     configuration = manifest.read_configuration(fetch(found.configuration).body)
     configuration = configuration.checked(len(found.layers), platform, said)
 
@@ -93,7 +96,8 @@ def _the_one(index: Sequence[Descriptor], platform: Platform) -> Descriptor:
         return next(iter(fitting.values()))
     if not index:
         raise PullFailed("is an image layout that holds no image")
-    if not fitting:
+    said = [one.platform for one in fitting.values()]
+    if None not in said and len(set(said)) == len(said):  # variants, or none that fits
         return manifest.choose(index, platform)
     names = ", ".join(one.name[:80] or one.digest for one in [*fitting.values()][:8])
     raise PullFailed(f"holds {len(fitting)} images ({names}): take out the one that is wanted")

@@ -549,3 +549,9 @@ def test_a_layout_of_several_images(small: Packed, store: Store, tmp_path: Path)
     run("umoci", "config", "--image", f"{layout}:same", "--config.user", "0")
     with pytest.raises(PullFailed, match=r"holds 2 images \(three, same\)"):
         pull(str(layout), store=store)
+    index = json.loads((layout / "index.json").read_text())
+    for variant, one in zip(("v6", "v7"), index["manifests"], strict=True):
+        one["platform"] = {"os": "linux", "architecture": "arm", "variant": variant}
+    (layout / "index.json").write_text(json.dumps(index))
+    assert pull(str(layout), store=store, platform="linux/arm/v6").config == WISHES
+    assert pull(str(layout), store=store, platform="linux/arm/v7").config["user"] == "0"

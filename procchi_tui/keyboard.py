@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 from textual.app import App, ScreenStackError
 from textual.dom import DOMNode
@@ -51,13 +52,15 @@ class Keyboard:
             for _ in range(ROUNDS):
                 for node in target.ancestors_with_self:
                     await _caught_up(node)
-            while not self._app.screen.is_mounted:
+            deadline = monotonic() + PATIENCE_SECONDS
+            while not self._app.screen.is_mounted and monotonic() < deadline:
                 await asyncio.sleep(LOOKED_SECONDS)
             await _caught_up(self._app.screen)
         except ScreenStackError:
             pass
-        self._settling = None
-        self._app.call_later(self._hand_on)
+        finally:  # whatever went wrong with this one, the keys after it are handed on
+            self._settling = None
+            self._app.call_later(self._hand_on)
 
 
 async def _caught_up(node: DOMNode) -> None:

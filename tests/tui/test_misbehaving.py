@@ -144,6 +144,7 @@ def test_a_terminal_of_twenty_by_five_and_back(nest: None, terminal: Terminal) -
         terminal.press("Down", "Up")
         terminal.resize(120, 40)
         terminal.until_any(*words)
+        terminal.until_full(40)
         if key == "t":
             terminal.press("C-q")
         elif key:

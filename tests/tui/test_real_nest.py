@@ -80,6 +80,13 @@ class Terminal:
             time.sleep(0.05)
         assert "Traceback" not in shown, shown
 
+    def until_full(self, height: int) -> None:
+        """Wait until something is in the last of so many lines, as it is once all is drawn."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.screen().split("\n")[height - 1].strip():
+            assert time.monotonic() < deadline, f"it is not drawn whole:\n{self.screen()}"
+            time.sleep(0.05)
+
     def close(self) -> None:
         """End the window and all in it; nothing happens when there is none."""
         subprocess.run(

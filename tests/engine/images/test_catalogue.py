@@ -199,13 +199,13 @@ def test_which_variants_run(wanted: str, taken: list[str]) -> None:
     assert [one.variant for one in variants] == taken
 
 
-@pytest.mark.usefixtures("nothing_is_left")
 @pytest.mark.parametrize("half", ["linux", "amd64"])
 def test_half_a_platform_runs_nowhere(half: str) -> None:
     """There are eggs that say no more."""
     assert not runs_here(half, emulators=lambda _: [])
 
 
+@pytest.mark.usefixtures("nothing_is_left")
 def test_alpine_with_another_digest_is_refused(
     mirror: Path, server: Mirror, store: Store, tmp_path: Path
 ) -> None:

@@ -6,16 +6,14 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from typing import Any, ClassVar, cast
 
-from textual.actions import ActionParseResult
 from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.dom import DOMNode
 from textual.screen import Screen
 
 import engine as real_engine
@@ -380,21 +378,11 @@ class ProcchiApp(ComfortableApp):
 
     # -- actions of the whole session
 
-    async def run_action(
-        self,
-        action: str | ActionParseResult,
-        default_namespace: DOMNode | None = None,
-        namespaces: Mapping[str, DOMNode] | None = None,
-    ) -> bool:
-        """Do what a key asks for; what a ghost has no more of is said."""
-        if await super().run_action(action, default_namespace, namespaces):
-            return True
-        name = action if isinstance(action, str) else action[1]
-        screen = self.screen
-        told = isinstance(screen, CareScreen) and screen.why_not(name.removeprefix("screen."))
-        if told:
-            self.notify(told, markup=False, timeout=4)
-        return bool(told)
+    def why_not(self, action: str) -> str:
+        """On a screen that is read-only, or of a ghost."""
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        of_ghosts = screen.why_not(action) if isinstance(screen, CareScreen) else ""
+        return super().why_not(action) or of_ghosts
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a shell is talked to, its keys are its own: ctrl+p, ctrl+q, ctrl+c."""

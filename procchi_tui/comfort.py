@@ -99,12 +99,16 @@ class ComfortableApp(App[None]):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Do what a key asks for; on a screen that is read-only, say why not."""
+        """Do what a key asks for, or say why not."""
         name = action if isinstance(action, str) else action[1]
-        if self.config.read_only and name.removeprefix("screen.") in CHANGING:
-            self.notify(REFUSAL)
+        if told := self.why_not(name.removeprefix("screen.")):
+            self.notify(told, markup=False)
             return True
         return await super().run_action(action, default_namespace, namespaces)
+
+    def why_not(self, action: str) -> str:
+        """Why that is not done; empty where it may be, or where that is plain to see."""
+        return REFUSAL if self.config.read_only and action in CHANGING else ""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, and the stand-ins for characters that the terminal lacks."""

@@ -112,6 +112,9 @@ class CareScreen(LeavableScreen[None]):
 
     def pets(self) -> Sequence[Pet]:
         """Those that the verbs are about."""
+        return self._in_hand()
+
+    def _in_hand(self) -> Sequence[Pet]:
         pet = self.pet()
         return [] if pet is None else [pet]
 
@@ -131,16 +134,13 @@ class CareScreen(LeavableScreen[None]):
             return bool(self.session.pulls)
         if action in ("look", "history", "clone"):
             return self.pet() is not None
-        if action == "talk" and self.pet() is None:
-            return False
-        if action in (*OF_THE_LIVING, "release") and not self.pets():
+        if action in (*OF_THE_LIVING, "release") and not self._meant(action):
             return False
         return None if self.why_not(action) else True
 
     def why_not(self, action: str) -> str:
         """Why a verb does nothing to those in hand, where that is because they are dead."""
-        pet = self.pet()
-        pets = self.pets() if action != "talk" else [] if pet is None else [pet]
+        pets = self._meant(action)
         verbs = OF_THE_LIVING.get(action)
         if verbs is None or not pets or any(pet.status != "ghost" for pet in pets):
             return ""
@@ -148,6 +148,10 @@ class CareScreen(LeavableScreen[None]):
         if len(pets) == 1:
             return f"{names} is a ghost: it {verbs[0]}. r releases it."
         return f"{names} are ghosts: they {verbs[1]}. r releases them."
+
+    def _meant(self, verb: str) -> Sequence[Pet]:
+        """Those that it would be done to: one talks with the pet in hand alone."""
+        return self._in_hand() if verb == "talk" else self.pets()
 
     def _living(self) -> list[Pet]:
         return [pet for pet in self.pets() if pet.status != "ghost"]

@@ -103,7 +103,7 @@ class Nursery:
 
     def _sample(self, at: float) -> None:
         for name, readings in self.readings.items():
-            if self._is_over(name):
+            if self.is_over(name):
                 continue
             past = self._past.get(name)
             if past is None:
@@ -117,12 +117,12 @@ class Nursery:
 
     def cores(self, name: str) -> float | None:
         """CPU time that the pet used per second, over the last second that was sampled."""
-        if self._is_over(name):
+        if self.is_over(name):
             return None
         past = self._past.get(name)
         return past.samples[-1].cores if past and past.samples else None
 
-    def _is_over(self, name: str) -> bool:
+    def is_over(self, name: str) -> bool:
         """Whether it is a ghost: what is known of it are its last readings, and no news."""
         pet = self.pets.get(name)
         return pet is not None and pet.status == "ghost"

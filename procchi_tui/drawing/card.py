@@ -267,9 +267,8 @@ def _gauge(gauge: Gauge, width: int, ink: Ink) -> Row:
     if gauge.limit is None or not gauge.enforced:
         comments = ["no limit"]
         if gauge.limit is not None and gauge.each:
-            each = gauge.each
-            comments = [f"of {gauge.limit} for each {each}", f"of {gauge.limit} a {each}"]
-            comments.append(f"a {each}")
+            of, each = f"of {gauge.limit}", gauge.each
+            comments = [f"{of} for each {each}", f"{of} a {each}", f"a {each}"]
         elif gauge.limit is not None:
             comments = [f"of {gauge.limit}, not enforced", "not enforced", "unenforced"]
         used = f"{gauge.label} {gauge.used} "

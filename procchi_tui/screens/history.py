@@ -63,8 +63,7 @@ class HistoryScreen(Dialogue[None]):
         self.call_after_refresh(self.show)
 
     def _is_over(self) -> bool:
-        pet = self._session.nursery.pets.get(self._pet_name)
-        return pet is not None and pet.status == "ghost"
+        return self._session.nursery.is_over(self._pet_name)
 
     def _curves(self) -> tuple[Curve, Curve]:
         nursery = self._session.nursery

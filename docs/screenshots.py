@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 SETTLED_SECONDS = 60
 PATIENCE_SECONDS = 60
 
-HOG = "head -c 200M /dev/zero | tail -c 200M"
+HOG = "dd if=/dev/zero of=/dev/null bs=200M count=1"
 BOMB = "bomb() { bomb & wait; }; bomb"
 SPIN = "while :; do :; done"
 WAVES = "while :; do timeout 2 sh -c 'while :; do :; done'; sleep 2; done"

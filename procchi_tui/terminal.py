@@ -25,8 +25,8 @@ CHUNK = 1 << 16
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
-def relay(meal: engine.OpenMeal, interactive: bool) -> int:
-    """Join our terminal to the meal's until the meal is over. Returns its exit status.
+def relay(meal: engine.OpenMeal, interactive: bool) -> engine.Meal:
+    """Join our terminal to the meal's until the meal is over.
 
     `interactive` passes what is typed; without it only the drawing is shown.
     """
@@ -37,7 +37,7 @@ def relay(meal: engine.OpenMeal, interactive: bool) -> int:
                 _copy(meal, meal.terminal, keyboard=0)
         else:
             _copy(meal, meal.terminal, keyboard=None)
-    return meal.wait().exit_code
+    return meal.wait()
 
 
 def copy_window(source: int, terminal: int) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import engine
 from engine.cgroups.detection import mounted
 
-HOG = "head -c 200M /dev/zero | tail -c 200M > /dev/null"
+HOG = "dd if=/dev/zero of=/dev/null bs=200M count=1"
 SLEEPERS = (
     "exec 2>&1; i=0; while [ $i -lt {} ]; do sleep 30 >/dev/null 2>&1 & i=$((i+1)); done; true"
 )

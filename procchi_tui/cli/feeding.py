@@ -101,10 +101,16 @@ def feed(
         )
 
     eat = _in_a_terminal if tty else _directly
-    status, number = eat(begin, interactive)
+    meal, number = eat(begin, interactive)
+    if meal.oom_killed:
+        click.echo(
+            f"procchi: the OOM killer struck while {name} ate that: "
+            "it wanted more memory than its limit allows",
+            err=True,
+        )
     if explain:
         explain_steps(engine.care_log(name, meal=number), stderr=True)
-    return status
+    return meal.exit_code
 
 
 def _signal(text: str) -> int:
@@ -120,15 +126,15 @@ def _signal(text: str) -> int:
 Begin = Callable[[tuple[int, int, int]], engine.OpenMeal]
 
 
-def _directly(begin: Begin, interactive: bool) -> tuple[int, int]:
-    """Its status, and its number among the pet's meals."""
+def _directly(begin: Begin, interactive: bool) -> tuple[engine.Meal, int]:
+    """How it ended, and its number among the pet's meals."""
     stdin = _descriptor(0, os.O_RDONLY)
     if os.isatty(stdin) and not interactive:
         stdin = os.open(os.devnull, os.O_RDONLY)
     stdio = (stdin, _descriptor(1, os.O_WRONLY), _descriptor(2, os.O_WRONLY))
     with Forwarder() as forwarder, begin(stdio) as meal:
         forwarder.begin(meal)
-        return meal.wait().exit_code, meal.number
+        return meal.wait(), meal.number
 
 
 def _descriptor(fd: int, flags: int) -> int:
@@ -140,7 +146,7 @@ def _descriptor(fd: int, flags: int) -> int:
     return fd
 
 
-def _in_a_terminal(begin: Begin, interactive: bool) -> tuple[int, int]:
+def _in_a_terminal(begin: Begin, interactive: bool) -> tuple[engine.Meal, int]:
     """The same, in a terminal of the pet's."""
     from procchi_tui import terminal
 

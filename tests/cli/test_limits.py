@@ -23,7 +23,8 @@ def test_a_pet_that_eats_too_much_is_killed_and_says_so(procchi: Procchi) -> Non
 def test_a_meal_that_eats_too_much_is_killed_and_the_pet_is_sick(procchi: Procchi) -> None:
     procchi("hatch", "moka", "--memory", "30M")
     procchi("look", "moka")
-    procchi("feed", "moka", "--", "tail", "/dev/zero", status=137)
+    eaten = procchi("feed", "moka", "--", "tail", "/dev/zero", status=137)
+    assert "the OOM killer struck while moka ate that" in eaten.stderr
     pet = procchi.json("look", "moka")
     assert (pet["status"], pet["mood"]) == ("alive", "sick")
     assert pet["readings"]["oom_kills"] >= 1

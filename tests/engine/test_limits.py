@@ -13,7 +13,7 @@ import pytest
 import engine
 from tests.conftest import eventually, said
 
-HOG = "head -c 200M /dev/zero | tail -c 200M > /dev/null"
+HOG = "dd if=/dev/zero of=/dev/null bs=200M count=1"
 
 
 @pytest.fixture

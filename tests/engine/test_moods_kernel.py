@@ -68,7 +68,7 @@ def test_killed_for_memory_refused_a_fork_and_throttled(enforced: None) -> None:
     engine.thresholds(lately=3)
     engine.hatch("moka", limits=engine.Limits(memory="30M", cpu=0.2, pids=10))
     judged("moka", "happy")
-    engine.feed("moka", ["sh", "-c", "head -c 200M /dev/zero | tail -c 200M > /dev/null"])
+    engine.feed("moka", ["sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1"])
     pet = judged("moka", "sick")
     assert pet.readings is not None and pet.readings.oom_kills == 1
     assert "oom_kill +1 in the last" in pet.reason

@@ -53,7 +53,7 @@ def test_find_mark_and_care_for_many(nest: None, terminal: Terminal) -> None:
     terminal.press("Escape")
     terminal.until("⏎ Look")
     terminal.press("F", "Enter")  # a burst: the list is not up yet when Enter comes
-    terminal.until("head -c 200M")
+    terminal.until("bs=200M")
     if "memory" in engine.look("moka").enforced:
         terminal.press("Enter")
         terminal.until("momo │ Killed: it ate", "moka │ Killed: it ate")

@@ -211,7 +211,7 @@ def test_eating_too_much_is_seen(nest: None, terminal: Terminal) -> None:
     terminal.until("▸ hungry")
     terminal.press("f")
     terminal.until("feed hungry ›")
-    terminal.type("head -c 200M /dev/zero | tail -c 200M | wc -c")
+    terminal.type("dd if=/dev/zero of=/dev/null bs=200M count=1")
     terminal.press("Enter")
     terminal.until("OOM killer struck")
 
@@ -268,7 +268,7 @@ def test_the_first_steps(nest: None, terminal: Terminal) -> None:
     terminal.type("ps -ef")
     terminal.press("Enter")
     terminal.until("3 of 4: Feed it too much", "Eaten up")
-    terminal.type("head -c 200M /dev/zero | tail -c 200M")
+    terminal.type("dd if=/dev/zero of=/dev/null bs=200M count=1")
     terminal.press("Enter")
     terminal.until("4 of 4: Look at it up close", "OOM killer ended that meal")
     terminal.press("Escape")

@@ -41,7 +41,7 @@ def leftovers(home: str) -> list[str]:
     return found
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
     """Wait until `condition()` is true. A bound for a hang, not a measure of speed."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -65,7 +65,7 @@ def test_eating_more_and_more(enforced: None) -> None:
 
 
 def test_killed_for_memory_refused_a_fork_and_throttled(enforced: None) -> None:
-    engine.thresholds(lately=3)
+    engine.thresholds(lately=5)
     engine.hatch("moka", limits=engine.Limits(memory="30M", cpu=0.2, pids=10))
     judged("moka", "happy")
     engine.feed("moka", ["sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1"])

@@ -349,7 +349,7 @@ exec tail /dev/zero
 
 
 def test_a_scripted_pet_goes_through_its_moods(nest: None, terminal: Terminal) -> None:
-    for name, value in {"lately": 3, "hunger": 4, "window": 3}.items():
+    for name, value in {"lately": 5, "hunger": 4, "window": 3}.items():
         engine.thresholds(**{name: value})
     cgroup = engine.nest_status()["cgroup"]
     if cgroup["enforced"] != ["memory", "cpu", "pids"]:

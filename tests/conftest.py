@@ -60,11 +60,28 @@ def children_of(pid: int) -> list[int]:
 
 
 def fork_server() -> int:
-    """The pid of the process that clones for the running nest: its one child with its users."""
+    """The pid of the process that clones for the running nest: its one child with its users.
+
+    Others with its users come and go: each nest has one that clears the store when it starts.
+    """
     nest = nest_pid()
-    users = os.readlink(f"/proc/{nest}/ns/user")
-    [found] = [pid for pid in children_of(nest) if os.readlink(f"/proc/{pid}/ns/user") == users]
-    return found
+    users = users_of(nest)
+    found: list[int] = []
+
+    def is_alone() -> bool:
+        found[:] = [pid for pid in children_of(nest) if users_of(pid) == users]
+        return len(found) == 1
+
+    eventually(is_alone, "the nest has one lasting child with its users")
+    return found[0]
+
+
+def users_of(pid: int) -> str:
+    """Its user namespace; empty once it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/user")
+    except OSError:
+        return ""
 
 
 def kill_nest() -> None:

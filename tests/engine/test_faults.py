@@ -52,9 +52,11 @@ def test_a_house_that_was_laid_ahead_fails_as_cleanly(home: pathlib.Path, step: 
 
 
 def test_a_waiting_house_whose_process_is_gone_is_not_used(home: pathlib.Path) -> None:
-    engine.hatch("first")
-    time.sleep(0.2)
-    (waiting,) = set(children_of(nest_pid())) - {fork_server(), engine.look("first").pid}
+    first, nest = engine.hatch("first").pid, nest_pid()
+    known = {fork_server(), first}
+    eventually(lambda: len(set(children_of(nest)) - known) == 1, "the next house is laid")
+    engine.look("first")  # the nest answers once it is laid whole
+    (waiting,) = set(children_of(nest)) - known
     os.kill(waiting, signal.SIGKILL)
     state = pathlib.Path(f"/proc/{waiting}/stat")
     eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", "it is dead")

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import at_work, eventually
+
 UID = 54321
 SUBORDINATE = 700_000
 
@@ -117,4 +119,6 @@ def student(request: pytest.FixtureRequest) -> Iterator[Student]:
     student.python(
         "import engine; [engine.release(pet.name) for pet in engine.pets()]; engine.stop_nest()"
     )
+    data = str(student.home / ".local/share/procchi")
+    eventually(lambda: not at_work(data), "nobody of the nest works on its files")
     shutil.rmtree(root)

@@ -70,7 +70,10 @@ def test_processes_files_and_sockets(home: pathlib.Path) -> None:
 
 
 def test_zombies_are_seen_for_they_count(home: pathlib.Path) -> None:
-    engine.hatch("moka", command=["sh", "-c", "sh -c 'sleep 0.01 & sleep 0.01 &'; exec sleep 1000"])
+    # They end once PID 1 is a program that waits for nobody: a shell would bury them.
+    orphan = "(until read name < /proc/1/comm && [ $name = sleep ]; do sleep 0.01; done) &"
+    script = f"sh -c '{orphan} {orphan}'; exec sleep 1000"
+    engine.hatch("moka", command=["sh", "-c", script])
 
     def states() -> list[str]:
         return [process.state for process in engine.xray("moka").processes]

@@ -206,12 +206,13 @@ def test_events_as_they_happen(procchi: Procchi) -> None:
     with procchi.begin("events", "--json", stderr=subprocess.PIPE) as watcher:
         assert watcher.stdout
         assert watcher.stderr
-        procchi("hatch", "early")  # the watcher may not be there yet
+        while not select.select([watcher.stdout], [], [], 0)[0]:  # it may not be there yet
+            procchi("hatch", "early")
+            procchi("release", "early")
+        procchi("hatch", "early")
+        procchi("release", "early")
         kinds: list[str] = []
-        while "released" not in kinds:
-            if not kinds:
-                procchi("release", "early", status=None)
-                procchi("hatch", "early")
+        while "hatched" not in kinds or kinds[-1] != "released":
             event = json.loads(watcher.stdout.readline())
             kinds.append(event["kind"])
             assert event["pet"] == "early"

@@ -349,8 +349,7 @@ exec tail /dev/zero
 
 
 def test_a_scripted_pet_goes_through_its_moods(nest: None, terminal: Terminal) -> None:
-    for name, value in {"lately": 5, "hunger": 4, "window": 3}.items():
-        engine.thresholds(**{name: value})
+    engine.thresholds(window=3)
     cgroup = engine.nest_status()["cgroup"]
     if cgroup["enforced"] != ["memory", "cpu", "pids"]:
         pytest.skip(f"limits are not enforced for this user: {cgroup['why']}")
@@ -380,17 +379,21 @@ def test_a_scripted_pet_goes_through_its_moods(nest: None, terminal: Terminal) -
     ]:
         engine.write("moka", "\n")
         seen(mood, why)
+    engine.thresholds(lately=1)  # from here on: until it was seen, it was to be remembered
     seen("crowded", " of 24")  # a shell leaves those unburied whom it did not start itself
-    engine.diet("moka", pids=64)
-    for mood, why in [
-        ("tired", "throttled in"),
-        ("hungry", "idle"),
-        ("sick", "oom_kill"),
-    ]:
-        engine.write("moka", "\n")
-        seen(mood, why)
+    engine.diet("moka", pids=64, cpu=0.05)  # less than a busy machine has for it
+    engine.write("moka", "\n")
+    seen("tired", "throttled in")
+    engine.diet("moka", cpu=0.2)
+    engine.thresholds(hunger=4)
+    engine.write("moka", "\n")
+    seen("hungry", "idle")
+    engine.thresholds(lately="default")
+    engine.write("moka", "\n")
+    seen("sick", "oom_kill")
     terminal.press("s")
     seen("asleep", "frozen")
+    engine.thresholds(lately=1)
     terminal.press("s")
     terminal.until("moka is awake.")
     seen("hungry", "idle")

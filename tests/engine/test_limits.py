@@ -69,13 +69,14 @@ def test_a_busy_loop_gets_its_share_of_a_cpu_and_no_more(enforced: tuple[str, ..
     limits = engine.Limits(cpu=0.2)
     engine.hatch("moka", command=["sh", "-c", "while :; do :; done"], limits=limits)
     time.sleep(0.5)
-    first, start = engine.look("moka").readings, time.monotonic()
+    first = engine.look("moka").readings
     time.sleep(4)
-    second, end = engine.look("moka").readings, time.monotonic()
+    second = engine.look("moka").readings
     assert first is not None and second is not None
-    share = ((second.cpu_usec or 0) - (first.cpu_usec or 0)) / 1e6 / (end - start)
-    assert share == pytest.approx(0.2, rel=0.15)
-    assert (second.throttled or 0) > (first.throttled or 0)
+    used = ((second.cpu_usec or 0) - (first.cpu_usec or 0)) / 1e6
+    stops = (second.throttled or 0) - (first.throttled or 0)
+    assert used <= 0.2 * 1.15 * (second.at - first.at)
+    assert stops > 0 and used >= 0.02 * 0.85 * stops  # a busy machine may have less for it
     assert engine.look("moka").mood in {"tired", "busy"}
 
 

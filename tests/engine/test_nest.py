@@ -18,7 +18,7 @@ import pytest
 import engine
 from engine import logs, wire
 from engine.cgroups.detection import mounted
-from tests.conftest import eventually, kill_nest, nest_pid, said
+from tests.conftest import eventually, fork_server, kill_nest, nest_pid, said
 
 PROCCHI = str(pathlib.Path(sys.executable).with_name("procchi"))
 
@@ -495,10 +495,13 @@ def test_a_ghost_has_last_words(home: pathlib.Path) -> None:
 
 def test_a_nest_that_is_told_to_end_does_so_at_once(home: pathlib.Path) -> None:
     """Idle, it waits for ever: the signal alone must wake it."""
-    engine.hatch("moka")
-    pidfd = os.pidfd_open(nest_pid())
+    engine.start_nest()
+    fork_server()  # once it is the only child, nothing else wakes the nest
+    nest = nest_pid()
+    eventually(lambda: state_of(nest) == "S", "it waits")
+    pidfd = os.pidfd_open(nest)
     signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-    assert select.select([pidfd], [], [], 1.5)[0], "it goes on waiting"
+    assert select.select([pidfd], [], [], 30)[0], "it goes on waiting"
     os.close(pidfd)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,32 @@ def _the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def _keys_have_their_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was pressed has been answered when `Pilot.press` is done.
+
+    Textual takes a process for idle that uses no CPU for a moment, which a busy machine's also does
+    not, or that has worked for a second.
+    """
+    press = Pilot.press
+
+    async def press_and_wait(pilot: Pilot[Any], *keys: str) -> None:
+        await press(pilot, *keys)
+        app, deadline = pilot.app, time.monotonic() + PATIENCE_SECONDS
+
+        def is_busy() -> bool:
+            keyboard = app._keyboard if isinstance(app, ProcchiApp) and app.is_running else None
+            return keyboard is not None and bool(keyboard._waiting or keyboard._settling)
+
+        while is_busy():
+            assert time.monotonic() < deadline, "a key is not answered"
+            await asyncio.sleep(ASKED_AGAIN_SECONDS)
+            if not is_busy() and app.is_running:
+                await pilot.pause()
+
+    monkeypatch.setattr(Pilot, "press", press_and_wait)
 
 
 def face(nest: FixedNest, **settings: Any) -> ProcchiApp:

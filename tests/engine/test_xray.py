@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,12 @@ def test_names_that_a_pet_made_up_do_no_harm(home: pathlib.Path) -> None:
 
 def test_an_ordinary_user_sees_their_own(student: Student) -> None:
     student.procchi("hatch", "moka", "--", "sh", "-c", "sleep 1000 & wait")
-    seen = json.loads(student.procchi("look", "moka", "--xray", "--json").stdout)["xray"]
+
+    def xray() -> Any:
+        return json.loads(student.procchi("look", "moka", "--xray", "--json").stdout)["xray"]
+
+    eventually(lambda: len(xray()["processes"]) == 2, "it sleeps")
+    seen = xray()
     assert {wall["kind"] for wall in seen["namespaces"] if wall["inode"] != wall["host"]} >= {
         *("user", "mnt", "pid", "net")
     }

@@ -166,7 +166,7 @@ def test_suspended_and_resumed(nest: None, terminal: Terminal) -> None:
             os.kill(face, number)
             eventually(lambda: _state(face) == "T", "it stands still")
             if number == signal.SIGTSTP:
-                assert "▸ moka" not in terminal.screen()
+                eventually(lambda: "▸ moka" not in terminal.screen(), "the terminal is given back")
             for _ in range(20):  # a nest that nobody listens to goes on with others
                 assert engine.feed("moka", ["true"]).exit_code == 0
             name = f"{number.name.lower()}{round_}"
@@ -207,7 +207,7 @@ def test_the_line_is_cut(nest: None, terminal: Terminal) -> None:
     terminal.until("▸ moka")
     face = face_of(terminal)
     terminal.close()
-    eventually(lambda: not lives(face), "the face has ended", seconds=15)
+    eventually(lambda: not lives(face), "the face has ended")
     assert lives(pid)
     assert engine.feed("moka", ["hostname"]).stdout == b"moka\n"
 

@@ -78,6 +78,7 @@ def serve(places: Places, ready: int, why: str) -> None:
         return
     os.umask(0o022)
     leave_keys_behind()
+    _leave_signals_behind()
     _redirect(places.log)
     _raise_descriptor_limit()
     complain = partial(_complain, places.log)
@@ -151,6 +152,19 @@ def _listen(places: Places) -> socket.socket:
     listener.setblocking(False)
     os.close(directory)
     return listener
+
+
+def _leave_signals_behind() -> None:
+    """Let every signal do its usual again, whatever it did to whoever started us.
+
+    What is ignored or blocked stays so over fork and execve, and so in every pet; and where
+    SIGCHLD is ignored no child is left to be waited for (wait(2)). What Python ignores for itself
+    stays, until handover.settle.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _redirect(log: str) -> None:

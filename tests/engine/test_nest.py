@@ -273,6 +273,31 @@ def test_two_clients_at_once_start_one_nest(home: pathlib.Path) -> None:
     assert len(pids) == 1 and pids != {b""}
 
 
+def test_what_whoever_starts_the_nest_does_with_signals_is_theirs_alone(
+    home: pathlib.Path,
+) -> None:
+    """A shell ignores some for what it runs in the background, and a supervisor SIGCHLD perhaps."""
+    script = (
+        "import engine, signal as s;"
+        "[s.signal(one, s.SIG_IGN) for one in (s.SIGCHLD, s.SIGQUIT, s.SIGUSR1, s.SIGTSTP)];"
+        "s.pthread_sigmask(s.SIG_BLOCK, {s.SIGTERM, s.SIGALRM, s.SIGUSR2});"
+        "engine.start_nest()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    pet = engine.hatch("moka", command=["sleep", "1000"])
+    meal = "import engine; print(engine.feed('moka', ['sh', '-c', 'exit 3']).exit_code)"
+    fed = subprocess.run(
+        [sys.executable, "-c", meal], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert fed.stdout == "3\n"
+    for status in (
+        pathlib.Path(f"/proc/{pet.pid}/status").read_text(),
+        said("moka", "exec cat /proc/self/status"),
+    ):
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        assert int(fields["SigIgn"], 16) == int(fields["SigBlk"], 16) == 0
+
+
 def test_many_clients_hatch_and_feed_at_once(home: pathlib.Path) -> None:
     engine.start_nest()
     said_by: dict[str, str] = {}

@@ -18,6 +18,9 @@ LONGEST_LINE = 1 << 16
 """Bytes within which a whole line is looked for, to begin with."""
 FARTHEST = 1 << 40
 """Bytes. A file of this size is begun anew, before file systems refuse to let it grow."""
+UNLEASED = os.O_NONBLOCK
+"""An ordinary user's pet owns its log, and may take a lease on it: whoever opens the file then
+would wait, three quarters of a minute as a rule (fcntl(2), F_SETLEASE)."""
 
 
 class Log:
@@ -25,7 +28,7 @@ class Log:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open it. Raises OSError."""
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | UNLEASED)
         self._at = 0
 
     def read(self, size: int = 1 << 16) -> bytes:
@@ -76,7 +79,7 @@ def trim(path: str) -> None:
     """Drop the oldest lines of a log that has grown past its limit. Raises OSError."""
     if os.stat(path).st_blocks * 512 <= LIMIT:  # in units of 512 bytes, whatever the file system
         return
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | UNLEASED)
     try:
         size = os.fstat(fd).st_size
         begin = max(0, size - LIMIT // 2)

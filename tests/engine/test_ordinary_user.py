@@ -185,6 +185,40 @@ def test_strict_limits_are_refused_where_nobody_enforces_them(student: Student) 
     student.procchi("hatch", "moka", "--strict-limits", *loose)
 
 
+def test_a_pet_that_leases_its_log_keeps_nobody_waiting(student: Student) -> None:
+    """Its root is the user, and so the log's owner, who may take a lease on it: fcntl(2)."""
+    tree = student.home.parent / "egg"
+    (tree / "bin").mkdir(parents=True)
+    source = tree / "leaser.c"
+    source.write_text(LEASER)
+    subprocess.run(["cc", "-static", "-o", str(tree / "bin/leaser"), str(source)], check=True)
+    student.procchi("pull", str(tree))
+    student.procchi("hatch", "moka", "egg", "--", "/bin/leaser")
+    data = student.home / ".local/share/procchi"
+    eventually((data / "pets/moka/upper/leased").exists, "it has its lease")
+    eventually(lambda: "could not be cut" in (data / "nest.log").read_text(), "the nest goes on")
+    assert "log" in student.procchi("logs", "moka", check=False).stderr
+    assert student.procchi("release", "moka").stdout == "moka\n"
+
+
+LEASER = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+int main(void)
+{
+    static char line[1 << 10];
+    signal(SIGIO, SIG_IGN);
+    for (int i = 0; i < 2 << 10; i++)
+        write(1, line, sizeof line);
+    for (;; usleep(1000))
+        if (fcntl(1, F_SETLEASE, F_WRLCK) == 0)
+            close(open("/leased", O_CREAT | O_WRONLY, 0600));
+}
+"""
+
+
 def test_a_killed_nest_is_replaced_and_adopts(student: Student) -> None:
     student.procchi("hatch", "moka")
     nest = int(student.python("import engine; print(engine.nest_status()['pid'])").stdout)

@@ -377,6 +377,8 @@ def mount_tmp_and_sys(house: House) -> None:
     else:  # a sysfs shows a network namespace, and only its owner may mount it
         mount("/sys", target, None, TREE_BIND)
         mount_setattr("sys", MOUNT_ATTR.RDONLY)
+        if os.path.isdir("sys/fs/cgroup"):  # what the bind brings along: everybody's groups
+            mount("tmpfs", "sys/fs/cgroup", "tmpfs", QUIET_READ_ONLY, "size=0")
 
 
 @step(

@@ -229,6 +229,13 @@ def test_two_pets_do_not_see_each_other(home: pathlib.Path) -> None:
     assert status_of("moka", "kill -0 3; test -e /proc/3/root/root/secret") != 0
 
 
+def test_the_hosts_network_does_not_bring_everybodys_groups_along(home: pathlib.Path) -> None:
+    """Its /sys is the host's, and what is mounted in that: other pets' memory could be read."""
+    engine.hatch("moka")
+    engine.hatch("social", network="host")
+    assert said("social", "find /sys/fs/cgroup -mindepth 1") == ""
+
+
 def test_a_meal_cannot_be_reached_while_it_is_still_ours(home: pathlib.Path) -> None:
     """CVE-2016-9962, CVE-2019-5736: before execve a meal is our code, with our executable."""
     engine.hatch("moka")

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from engine.model import Call, StepReport
 from engine.steps import Reporter, Step, StepFailed
-from engine.syswrap import CAP, call, close_all_but, join_session_keyring
+from engine.syswrap import CAP, call, close_all_but, dump_no_core, join_session_keyring
 
 AnyHouse = TypeVar("AnyHouse")
 
@@ -97,8 +97,8 @@ def settle(stdio: Sequence[int], kept: set[int], rlimits: Mapping[str, int] | No
 
     Python's own settings are undone: an ignored signal stays ignored over execve, and the nest's
     raised descriptor limit would break programs that close "all" of them. No core is dumped: the
-    host would run its handler for it. `rlimits` are those that stand in for limits which nobody
-    enforces here (Cgroups.rlimits).
+    host would run its handler for it, as root. `rlimits` are those that stand in for limits which
+    nobody enforces here (Cgroups.rlimits).
     """
     call("setsid", os.setsid)
     for target, source in enumerate(stdio):
@@ -109,7 +109,7 @@ def settle(stdio: Sequence[int], kept: set[int], rlimits: Mapping[str, int] | No
     os.umask(0o022)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    dump_no_core()
     for name, value in (rlimits or {}).items():
         kind = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(kind)

@@ -24,7 +24,7 @@ from engine.images.layout import Unfit
 from engine.images.ledger import record
 from engine.images.tar import entries
 from engine.model import GIB, LayerProgress, Progress, format_size
-from engine.syswrap import CAP, PR, capset, prctl
+from engine.syswrap import CAP, PR, capset, dump_no_core, prctl
 
 _CAPABILITIES = (CAP.CHOWN, CAP.DAC_OVERRIDE, CAP.FOWNER, CAP.FSETID)
 """To write every file of the tree, give it away, and set its mode and times."""
@@ -188,7 +188,7 @@ def _unpack_here(
     prctl(PR.SET_NO_NEW_PRIVS, 1)
     capset(_CAPABILITIES)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    dump_no_core()
     tree = _Tree(bounds, owners)
     for number in range(1, count + 1):
         message, (fd,), _, _ = socket.recv_fds(way, 4096, 1)

@@ -39,7 +39,7 @@ from engine.syswrap.constants import (
     TIOCGPTN,
     TIOCSPTLCK,
 )
-from engine.syswrap.process import send_signal, start_time, take_hold
+from engine.syswrap.process import dump_no_core, send_signal, start_time, take_hold
 from engine.syswrap.record import SyscallError, call, recording, write_down
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "clone3",
     "clone3_after_fork",
     "close_all_but",
+    "dump_no_core",
     "effective_capabilities",
     "join_session_keyring",
     "mount",

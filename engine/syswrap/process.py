@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 from collections.abc import Callable
 
@@ -60,3 +61,15 @@ def take_hold(pid: int, started: int) -> int | None:
         return pidfd
     os.close(pidfd)
     return None
+
+
+def dump_no_core() -> None:
+    """Have neither a core file written when this process crashes, nor the host's handler run.
+
+    Where /proc/sys/kernel/core_pattern names a program, the kernel runs it as root whatever the
+    limit, 0 included; of all numbers 1 alone forbids it (core(5), fs/coredump.c). It is too little
+    for a file.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard != 0:  # from which only a privilege on the host leads back
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -197,6 +198,16 @@ int main(int argc, char **argv)
     return 0;
 }
 """
+
+
+def test_a_crash_runs_no_handler_of_the_hosts(home: pathlib.Path) -> None:
+    """The kernel's one limit for that is 1, in bytes: core(5) says that a pipe heeds no other."""
+    most = "0" if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 else "1"  # none goes up from 0
+    pet = engine.hatch("moka")
+    inside = said("moka", "exec cat /proc/self/limits")
+    for limits in (pathlib.Path(f"/proc/{pet.pid}/limits").read_text(), inside):
+        (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+        assert core.split()[4:6] == [most, most]
 
 
 def test_masked_files_say_nothing(home: pathlib.Path) -> None:

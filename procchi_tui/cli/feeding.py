@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import click
@@ -131,10 +132,22 @@ def _directly(begin: Begin, interactive: bool) -> tuple[engine.Meal, int]:
     stdin = _descriptor(0, os.O_RDONLY)
     if os.isatty(stdin) and not interactive:
         stdin = os.open(os.devnull, os.O_RDONLY)
-    stdio = (stdin, _descriptor(1, os.O_WRONLY), _descriptor(2, os.O_WRONLY))
+    stdio = (stdin, _for_writing(1), _for_writing(2))
     with Forwarder() as forwarder, begin(stdio) as meal:
         forwarder.begin(meal)
         return meal.wait(), meal.number
+
+
+def _for_writing(fd: int) -> int:
+    """Our output, for that alone.
+
+    A terminal's can be read as well: by whatever a command leaves behind in the pet, too.
+    """
+    fd = _descriptor(fd, os.O_WRONLY)
+    if os.isatty(fd):
+        with suppress(OSError):  # another user's, as after su
+            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NOCTTY)
+    return fd
 
 
 def _descriptor(fd: int, flags: int) -> int:

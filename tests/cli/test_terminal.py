@@ -174,6 +174,15 @@ def test_without_i_our_keys_are_not_its_input(procchi: Procchi) -> None:
         assert screen.drawn == ""
 
 
+def test_what_we_type_cannot_be_read_from_its_output(procchi: Procchi) -> None:
+    script = "echo rea''dy; read typed <&1 || read typed <&2 || echo refused"
+    with terminal(procchi, "feed", "moka", "--", "sh", "-c", script) as screen:
+        screen.expect("ready\r\n")
+        screen.type("secret\r")
+        assert screen.end() == 0
+        assert "refused" in screen.drawn
+
+
 def test_with_i_alone_our_terminal_is_its_input(procchi: Procchi) -> None:
     with terminal(procchi, "feed", "-i", "moka", "--", "head", "-n", "1") as screen:
         screen.type("typed\r")

@@ -178,13 +178,21 @@ def logs(name: str, follow: bool) -> None:
     out = sys.stdout.buffer
     with engine.Log(engine.log_path(name)) as log:
         while True:
-            living = follow and engine.look(name).status != "ghost"  # asked before the last read
+            living = follow and _lives(name)  # asked before the last read
             while chunk := log.read():
                 out.write(chunk)
             out.flush()
             if not living:
                 return
             time.sleep(0.25)
+
+
+def _lives(name: str) -> bool:
+    """Not as a ghost, nor released since."""
+    try:
+        return engine.look(name).status != "ghost"
+    except engine.NoSuchPet:
+        return False
 
 
 @click.command(epilog=words.example("procchi meals moka", "procchi meals moka --explain 3"))

@@ -116,6 +116,18 @@ def test_a_log_is_followed_until_the_end(procchi: Procchi) -> None:
         assert follower.wait(30) == 0
 
 
+def test_a_log_is_followed_until_its_pet_is_released(procchi: Procchi) -> None:
+    script = "trap 'echo goodbye; exit' TERM; echo hello; while :; do sleep 0.1; done"
+    procchi("hatch", "moka", "--", "sh", "-c", script)
+    with procchi.begin("logs", "-f", "moka", stderr=subprocess.PIPE) as follower:
+        assert follower.stdout and follower.stderr
+        assert follower.stdout.readline() == "hello\n"
+        procchi("release", "moka")
+        assert follower.stdout.read() == "goodbye\n"
+        assert follower.stderr.read() == ""
+        assert follower.wait(30) == 0
+
+
 def test_a_signal_to_its_pid_1(procchi: Procchi) -> None:
     procchi("hatch", "moka")
     procchi("feed", "moka", "--signal", "KILL")

@@ -18,8 +18,7 @@ def main() -> int:
     words = sys.argv[1:]
     if sys.platform != "linux":
         return _not_linux("procchi")
-    if sys.stdout is None:  # the caller has closed it
-        sys.stdout = open(os.devnull, "w")
+    _open_what_is_closed()
     try:
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         status = _answer(words)
@@ -34,6 +33,17 @@ def main() -> int:
 
         return failures.report(error, words)
     return status
+
+
+def _open_what_is_closed() -> None:
+    """Put /dev/null where the caller has closed a standard stream.
+
+    In their order, for each gets the lowest free number: else the next file that we open would get
+    it, and be what we complain into, or what a meal is handed as its input.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
 
 
 def _answer(words: list[str]) -> int:
@@ -66,6 +76,7 @@ def tui() -> int:
     """The full-screen session. Returns the exit status."""
     if sys.platform != "linux":
         return _not_linux("procchi-tui")
+    _open_what_is_closed()
     # Milliseconds, as ncurses has it; Textual reads it once, when it is first imported. Within its
     # own 100 an editor's user types `Esc :`.
     os.environ.setdefault("ESCDELAY", "25")

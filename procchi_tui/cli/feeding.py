@@ -129,9 +129,7 @@ Begin = Callable[[tuple[int, int, int]], engine.OpenMeal]
 
 def _directly(begin: Begin, interactive: bool) -> tuple[engine.Meal, int]:
     """How it ended, and its number among the pet's meals."""
-    stdin = _descriptor(0, os.O_RDONLY)
-    if os.isatty(stdin) and not interactive:
-        stdin = os.open(os.devnull, os.O_RDONLY)
+    stdin = os.open(os.devnull, os.O_RDONLY) if os.isatty(0) and not interactive else 0
     stdio = (stdin, _for_writing(1), _for_writing(2))
     with Forwarder() as forwarder, begin(stdio) as meal:
         forwarder.begin(meal)
@@ -143,19 +141,9 @@ def _for_writing(fd: int) -> int:
 
     A terminal's can be read as well: by whatever a command leaves behind in the pet, too.
     """
-    fd = _descriptor(fd, os.O_WRONLY)
     if os.isatty(fd):
         with suppress(OSError):  # another user's, as after su
             return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NOCTTY)
-    return fd
-
-
-def _descriptor(fd: int, flags: int) -> int:
-    """`fd`, or nothing at all where the caller has closed it."""
-    try:
-        os.fstat(fd)
-    except OSError:
-        return os.open(os.devnull, flags)
     return fd
 
 

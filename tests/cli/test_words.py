@@ -153,6 +153,30 @@ def test_a_reader_that_leaves_is_no_error(procchi: Procchi) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def shell(procchi: Procchi, line: str) -> subprocess.CompletedProcess[str]:
+    """A line of sh(1), in which $0 is the command."""
+    return subprocess.run(
+        ["sh", "-c", line, PROCCHI],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=procchi.environment,
+        check=False,
+    )
+
+
+def test_streams_that_the_caller_has_closed_are_empty(procchi: Procchi) -> None:
+    procchi("hatch", "moka")
+    pulled = shell(procchi, '"$0" pull home 2>&-')
+    assert (pulled.returncode, pulled.stdout.split()[0]) == (0, "home")
+    refused = shell(procchi, '"$0" look nobody 2>&-')
+    assert (refused.returncode, refused.stdout) == (1, "")
+    fed = shell(procchi, "\"$0\" feed moka -- sh -c 'cat && echo fed >&2' <&- >&-")
+    assert (fed.returncode, fed.stdout, fed.stderr) == (0, "", "fed\n")
+    silent = shell(procchi, "\"$0\" feed moka -- sh -c 'cat; echo a; echo b >&2' <&- >&- 2>&-")
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
+
+
 def test_a_mistake_of_our_own_is_one_line_and_a_traceback_only_on_demand(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

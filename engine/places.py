@@ -58,7 +58,12 @@ def places() -> Places:
 
     # Not in XDG_RUNTIME_DIR, which `su` and cron lack: one user would have two nests for one
     # set of pets.
-    data = user_data_dir("procchi", appauthor=False)
+    try:
+        data = user_data_dir("procchi", appauthor=False)
+    except RuntimeError:  # an older platformdirs gives a path that begins with `~` instead
+        data = ""
+    if not os.path.isabs(data):
+        raise NestUnreachable("you have no home directory: set HOME, or PROCCHI_HOME")
     return Places(data, f"{data}/run")
 
 

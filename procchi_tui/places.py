@@ -8,11 +8,19 @@ from pathlib import Path
 
 from platformdirs import user_config_path, user_downloads_path, user_state_path
 
+from engine import NestUnreachable
+
 
 def config_file() -> Path:
-    """The configuration file, whether it is there or not; PROCCHI_HOME moves it, too."""
+    """The configuration file, whether it is there or not; PROCCHI_HOME moves it, too.
+
+    Raises NestUnreachable for somebody without a home directory.
+    """
     home = os.environ.get("PROCCHI_HOME")
-    return (Path(home) if home else user_config_path("procchi")) / "config.toml"
+    try:
+        return (Path(home) if home else user_config_path("procchi")) / "config.toml"
+    except RuntimeError as error:
+        raise NestUnreachable("you have no home directory: set HOME, or PROCCHI_HOME") from error
 
 
 def state_directory() -> Path:

@@ -51,6 +51,19 @@ def test_what_cannot_be_enforced_is_said_everywhere(student: Student) -> None:
     assert not limits["ok"] and limits["remedy"]
 
 
+def test_whoever_has_no_home_is_told_so_in_one_line(student: Student) -> None:
+    """As in a container that runs as a number: no HOME, and nobody of that number in passwd(5)."""
+    (student.home.parent / "passwd").write_text("")
+    homeless = (
+        "import os; del os.environ['HOME']; from procchi_tui.main import main; sys.exit(main())"
+    )
+    for words, status in ((["pets"], 1), (["nest", "status"], 1), (["hatch", "moka"], 125)):
+        told = student.python(homeless, *words, check=False)
+        assert told.returncode == status
+        (line,) = told.stderr.splitlines()
+        assert line.startswith("procchi: you have no home directory: set HOME")
+
+
 def test_readings_come_from_the_processes(student: Student) -> None:
     student.procchi("hatch", "moka", "--", "sh", "-c", "sleep 100 & sleep 100")
     (pet,) = json.loads(student.procchi("pets", "--json").stdout)

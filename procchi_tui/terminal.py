@@ -108,7 +108,8 @@ def _copy(meal: engine.OpenMeal, terminal: int, keyboard: int | None) -> None:
             keys = _read(keyboard)
             typed += keys
             keyboard = keyboard if keys else None  # our terminal has hung up
-        if typed and ready.get(terminal, 0) & select.POLLOUT:
+        # A command that has its terminal open no more can still be interrupted from it.
+        if typed and (not drawing or ready.get(terminal, 0) & select.POLLOUT):
             typed = typed[_write_some(terminal, typed) :]
         if ready.get(terminal, 0) & (select.POLLIN | select.POLLHUP):
             drawn = _read(terminal)

@@ -122,6 +122,15 @@ def test_ctrl_c_interrupts_the_command_and_not_us(procchi: Procchi) -> None:
         assert screen.end() == 0
 
 
+def test_ctrl_c_reaches_a_command_that_has_closed_its_terminal(procchi: Procchi) -> None:
+    script = "echo be''gun; exec sleep 1000 </dev/null >/dev/null 2>&1"
+    with terminal(procchi, "feed", "-it", "moka", "--", "sh", "-c", script) as screen:
+        screen.expect("begun\r\n")
+        until(lambda: "sleep 1000" in procchi.says("feed", "moka", "ps", "-eo", "args"))
+        screen.type("\x03")
+        assert screen.end() == 130
+
+
 def test_a_window_that_changes_is_passed_on(procchi: Procchi) -> None:
     with terminal(procchi, "feed", "-it", "moka", "sh") as screen:
         screen.type("stty size\r")

@@ -52,6 +52,7 @@ from engine.syswrap import (
 NOBODY = Child(-1, -1)
 EXPENDABLE = 300
 """What a meal adds to its badness, in thousandths of all memory (proc_pid_oom_score_adj(5))."""
+MOST_EXPENDABLE = 1000
 
 
 @dataclass(slots=True)
@@ -141,7 +142,9 @@ def join_group(table: Table) -> None:
 )  # fmt: skip
 def offer_to_the_oom_killer(table: Table) -> None:
     # Here, while /proc is the host's and still lets us write to it.
-    write_file("/proc/self/oom_score_adj", str(EXPENDABLE))
+    with open("/proc/self/oom_score_adj") as file:
+        pets = int(file.read())  # from the nest, as ours is so far
+    write_file("/proc/self/oom_score_adj", str(min(pets + EXPENDABLE, MOST_EXPENDABLE)))
 
 
 @step(

@@ -298,6 +298,22 @@ def test_what_whoever_starts_the_nest_does_with_signals_is_theirs_alone(
         assert int(fields["SigIgn"], 16) == int(fields["SigBlk"], 16) == 0
 
 
+@pytest.mark.parametrize("nests", [500, 900])
+def test_a_meal_is_more_expendable_than_its_pet(nests: int, home: pathlib.Path) -> None:
+    """Also where whoever starts the nest is expendable: a desktop's programs, a pod of best effort.
+
+    Only a privilege on the host leads below what one was given, 300 included.
+    """
+    script = (
+        "import engine, sys; open('/proc/self/oom_score_adj', 'w').write(sys.argv[1]);"
+        "engine.start_nest()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(nests)], check=True)
+    engine.hatch("moka")
+    told = said("moka", "cat /proc/1/oom_score_adj /proc/self/oom_score_adj").split()
+    assert told == [str(nests), str(min(nests + 300, 1000))]
+
+
 def test_many_clients_hatch_and_feed_at_once(home: pathlib.Path) -> None:
     engine.start_nest()
     said_by: dict[str, str] = {}

@@ -115,13 +115,13 @@ def feed(
 
 
 def _signal(text: str) -> int:
-    """The number of `TERM`, `SIGTERM` or `15`."""
-    try:
-        if text.isdecimal():
-            return signal.Signals(int(text))
-        return signal.Signals[f"SIG{text.upper().removeprefix('SIG')}"]
-    except (ValueError, KeyError):
-        raise click.UsageError(f"{text!r} is no signal: write it like TERM or 15") from None
+    """The number of `TERM`, `SIGTERM`, `RTMIN+3` or `15`."""
+    name, _, more = text.upper().removeprefix("SIG").partition("+")
+    with suppress(ValueError, KeyError):
+        base = int(name) if name.isdecimal() else signal.Signals[f"SIG{name}"]
+        if (number := base + int(more or 0)) in signal.valid_signals():
+            return number
+    raise click.UsageError(f"{text!r} is no signal: write it like TERM or 15")
 
 
 Begin = Callable[[tuple[int, int, int]], engine.OpenMeal]

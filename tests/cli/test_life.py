@@ -135,6 +135,17 @@ def test_a_signal_to_its_pid_1(procchi: Procchi) -> None:
     assert procchi.json("look", "moka")["epitaph"]["exit_code"] == 137
 
 
+def test_a_real_time_signal_to_its_pid_1(procchi: Procchi) -> None:
+    """Few of them have names: a number, or one that is so far from the first or the last."""
+    procchi("hatch", "moka", "--", "sh", "-c", "trap 'echo heard' 37; while :; do sleep 0.1; done")
+    for word in ("37", "RTMIN+3", "sigrtmin+3"):
+        heard = procchi.says("logs", "moka").count("heard")
+        procchi("feed", "moka", "--signal", word)
+        until(lambda before=heard: procchi.says("logs", "moka").count("heard") > before)
+    for word in ("99", "RTMIN+99", "35+x"):
+        assert word in procchi.refused("feed", "moka", "--signal", word, status=2)
+
+
 def test_sleep_and_wake(procchi: Procchi) -> None:
     procchi("hatch", "moka")
     assert procchi.says("pause", "moka") == "moka"

@@ -61,8 +61,9 @@ def _released(keeper: Keeper, dweller: Dweller) -> None:
 
 def _handles(pid: int, number: int) -> bool:
     """Whether the process catches the signal (SigCgt in proc_pid_status(5))."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as file:
+    # By bytes: a line ends at \n alone, while a name may hold \r, and a field of the pet's own.
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
         for line in file:
-            if line.startswith("SigCgt:"):
+            if line.startswith(b"SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False

@@ -267,3 +267,19 @@ def test_a_pets_disk_files_belong_to_nobody_with_power(home: pathlib.Path) -> No
     found = (home / "pets/moka/upper/root/sh").stat()
     assert found.st_uid != 0 and found.st_gid != 0
     assert (home / "pets").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["", " zz", " ffffff"])
+def test_a_pet_named_like_what_the_kernel_says_of_it_is_released(
+    home: pathlib.Path, name: str
+) -> None:
+    """Its name stands first in proc_pid_status(5), and of what it holds only \\n is escaped."""
+    pet = engine.hatch("moka")
+    engine.write("moka", f"printf '\\rSigCgt:{name}' > /proc/1/comm\n")
+    comm = pathlib.Path(f"/proc/{pet.pid}/comm")
+    eventually(lambda: b"SigCgt" in comm.read_bytes(), "it is called so")
+    with engine.watch() as watch:
+        engine.release("moka")
+        died = next(e for e in watch if isinstance(e, engine.Event) and e.kind == "died")
+    assert died.detail["cause"] == "killed by SIGKILL: released by its keeper"
+    assert engine.pets() == []

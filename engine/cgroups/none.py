@@ -205,7 +205,7 @@ class _Processes(Group):
         stopping.freeze(frozen, self.processes, self._send)
 
     def frozen(self) -> bool | None:
-        return stopping.frozen(self.processes())
+        return stopping.frozen(process.pid for process in self._processes())
 
     def kill(self) -> None:
         for pid in self.processes():

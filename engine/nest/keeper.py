@@ -132,6 +132,7 @@ class Keeper:
             if seen == dweller.judged:  # by a glance at a pet in which nothing stirs
                 return readings
             dweller.judged = seen
+            self._notice_waking(dweller)
         record = dweller.record
         if dweller.alive:
             dweller.remember(readings)
@@ -164,6 +165,13 @@ class Keeper:
             dweller.oom_at = readings.at
             self.save(dweller, sync=False)
             self.tell_of("oom", dweller, kills=kills)
+
+    def _notice_waking(self, dweller: Dweller) -> None:
+        """Its group is a directory that its keeper can write to, without asking us."""
+        if dweller.record.asleep and dweller.group.frozen() is False:
+            dweller.record.asleep = False
+            self.save(dweller, sync=False)
+            self.tell_of("awake", dweller)
 
     def _notice_throttling(self, dweller: Dweller) -> None:
         if len(dweller.history) < 2:

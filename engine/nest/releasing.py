@@ -37,9 +37,9 @@ def _kill(keeper: Keeper, dweller: Dweller) -> None:
     if dweller.pidfd == -1:
         return
     keeper.send(dweller, signal.SIGKILL)
-    if dweller.record.asleep:
-        with contextlib.suppress(OSError):
-            dweller.group.freeze(False)  # a v1 freezer holds even the dying
+    with contextlib.suppress(OSError):
+        if dweller.group.frozen():  # by whomever: a v1 freezer holds even the dying
+            dweller.group.freeze(False)
 
 
 def _remove(keeper: Keeper, dweller: Dweller) -> None:

@@ -178,6 +178,25 @@ def test_a_sleeping_pet_can_be_released(home: pathlib.Path) -> None:
     assert engine.pets() == []
 
 
+def test_a_pet_that_somebody_else_froze_or_woke_is_as_the_kernel_says(home: pathlib.Path) -> None:
+    kind = engine.start_nest()["cgroup"]["kind"]
+    if kind == "none":
+        return  # there is no file that anybody could write to
+    file = "cgroup.freeze" if kind == "v2" else "freezer.state"
+    words = ("1", "0") if kind == "v2" else ("FROZEN", "THAWED")
+    pet = engine.hatch("moka")
+    path = next(one.path for one in engine.xray("moka").cgroup if one.file == file)
+    engine.sleep("moka")
+    with engine.watch() as watch:
+        pathlib.Path(path).write_text(words[1])
+        woken = next(e for e in watch if isinstance(e, engine.Event))
+    assert (woken.kind, engine.look("moka").status) == ("awake", "alive")
+    assert said("moka", "echo hi") == "hi"
+    pathlib.Path(path).write_text(words[0])
+    engine.release("moka")
+    assert not os.path.exists(f"/proc/{pet.pid}")
+
+
 def test_release_lets_a_pid_1_that_handles_sigterm_say_goodbye(home: pathlib.Path) -> None:
     script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"
     engine.hatch("moka", command=["sh", "-c", script])

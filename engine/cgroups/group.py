@@ -80,6 +80,7 @@ class Group(ABC):
 
     _signs: tuple[bytes | None, bytes | None] = None, None
     _known: Readings | None = None
+    """None after a change of limits, too: how near they are decides what is read."""
 
     def events(self) -> Sequence[str]:
         """Files that the kernel says have changed, inotify(7), when a limit was hit."""

@@ -138,7 +138,7 @@ class _V1Group(Group):
 
     def _set(self, limits: Limits, *, fresh: bool) -> None:
         """Set them; each write of CPU limits takes the kernel a walk over all groups."""
-        self._limit = None
+        self._limit = self._known = None
         if cpu := self._paths.get("cpu"):
             if not fresh:  # out of the way: the old quota may be too much in the new period
                 write_file(f"{cpu}/cpu.cfs_quota_us", "-1")

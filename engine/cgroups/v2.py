@@ -116,7 +116,7 @@ class _V2Group(Group):
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
-        self._limit = None
+        self._limit = self._known = None
         if "cpu" in self._enforced:
             if limits.cpu is None:
                 self._write("cpu.max", "max")

@@ -106,6 +106,25 @@ def test_a_file_that_is_only_cached_makes_nobody_choke(enforced: None, home: pat
     assert engine.look("moka").mood not in {"choking", "queasy", "full"}
 
 
+def test_a_diet_that_comes_near_to_what_is_cached_makes_nobody_choke(
+    enforced: None, home: pathlib.Path
+) -> None:
+    """What of its memory is cache was of no interest before, and is not known of a still pet."""
+    engine.hatch("moka", limits=engine.Limits(memory="100M"))
+    said("moka", "head -c 30M /dev/zero > /root/file; sync; cat /root/file > /dev/null")
+    with engine.watch(readings=20) as watch:
+        told = iter(watch)
+        for _ in range(20):  # it is still, and seen to be
+            next(told)
+        used = engine.details("moka").facts["memory"].value or 0
+        engine.diet("moka", memory=int(used / 0.985))
+        items = [next(told) for _ in range(20)]
+    events = [item for item in items if isinstance(item, engine.Event)]
+    assert "diet" in {event.kind for event in events}
+    moods = {event.detail["mood"] for event in events if event.kind == "mood"}
+    assert moods & {"choking", "queasy", "full"} == set()
+
+
 def test_hunger_comes_when_its_keeper_says_and_is_remembered(home: pathlib.Path) -> None:
     assert engine.thresholds(hunger=1.5)["hunger"] == 1.5
     kill_nest()

@@ -143,8 +143,10 @@ class _V1Group(Group):
             if not fresh:  # out of the way: the old quota may be too much in the new period
                 write_file(f"{cpu}/cpu.cfs_quota_us", "-1")
             if limits.cpu is not None:
-                cores = min(limits.cpu, self._cgroups.most_cpu or limits.cpu)
-                quota, period = cpu_quota(cores, limits.cpu_period)
+                most = self._cgroups.most_cpu or limits.cpu
+                quota, period = cpu_quota(min(limits.cpu, most), limits.cpu_period)
+                if quota > most * period:  # rounded up: by a hair more than the group above has
+                    quota -= 1
                 if not fresh or period != USUAL_PERIOD:
                     write_file(f"{cpu}/cpu.cfs_period_us", str(period))
                 write_file(f"{cpu}/cpu.cfs_quota_us", str(quota))

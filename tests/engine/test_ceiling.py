@@ -136,3 +136,15 @@ def test_a_shorter_period_for_the_same_share_is_no_larger_share(enforced: None) 
         engine.diet("moka", cpu=ratio)
         facts = engine.details("moka").facts
         assert f"{facts['cpu_quota_usec'].value}/{facts['cpu_period_usec'].value}" == ratio
+
+
+def test_a_share_that_is_cut_to_it_is_no_larger_share_in_any_period(enforced: None) -> None:
+    """What is rounded up in an odd period is more than the ceiling by a hair, which v1 refuses."""
+    engine.ceiling(cpu=1.6)
+    engine.hatch("moka")
+    for period in (33_333, 12_345, 100_000):
+        engine.diet("moka", cpu=f"{8 * period}/{period}")
+        facts = engine.details("moka").facts
+        quota, found = facts["cpu_quota_usec"].value, facts["cpu_period_usec"].value
+        assert found == period
+        assert engine.nest_status()["cgroup"]["kind"] == "v2" or quota == int(1.6 * period)

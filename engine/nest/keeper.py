@@ -58,6 +58,8 @@ UNSAVED_SECONDS = 2.0
 """How soon a disk that took no record is asked again."""
 REMOVAL_ATTEMPTS = 200
 """Nine seconds in all; every twentieth kills who is still in the group."""
+REAPED_SECONDS, ASK_SECONDS = 5.0, 0.02
+"""How long init may take to reap an adopted pet, and how often it is asked whether it has."""
 OOM_SECONDS = 5.0
 """How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
 
@@ -373,11 +375,25 @@ class Keeper:
     def _died(self, dweller: Dweller) -> None:
         self.loop.forget(dweller.pidfd)
         self.alarms.unset(dweller.record.name)
+        died = time.monotonic()
         if dweller.ours:
             _, status = os.waitpid(dweller.record.pid, 0)
+            self._reaped(dweller, status, died)
         else:
-            known = pidfd_status(dweller.pidfd)
-            status = -1 if known is None else known
+            self._ask_how(dweller, died)
+
+    def _ask_how(self, dweller: Dweller, died: float) -> None:
+        """It was adopted, so another reaps it, and only then does the kernel tell us its status."""
+        try:
+            status = pidfd_status(dweller.pidfd)
+        except OSError:  # an older kernel never does
+            status = -1
+        if status is not None or dweller.releases or time.monotonic() - died > REAPED_SECONDS:
+            self._reaped(dweller, -1 if status is None else status, died)
+        else:
+            self.loop.later(ASK_SECONDS, lambda: self._ask_how(dweller, died))
+
+    def _reaped(self, dweller: Dweller, status: int, died: float) -> None:
         os.close(dweller.pidfd)
         dweller.pidfd = -1
         last = dweller.group.read()
@@ -386,7 +402,7 @@ class Keeper:
             last = dweller.history[-1]
         released = bool(dweller.releases)
         killed = status != -1 and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        oom = killed and not released and time.monotonic() - dweller.oom_at < OOM_SECONDS
+        oom = killed and not released and died - dweller.oom_at < OOM_SECONDS
         self.bury(dweller, epitaph_of(status, oom, last, released))
         self.take_group_away(dweller)
 

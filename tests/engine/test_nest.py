@@ -62,6 +62,23 @@ def test_a_pet_that_died_meanwhile_is_a_ghost(home: pathlib.Path) -> None:
     assert "while no nest was there" in ghost.epitaph.cause
 
 
+def test_how_an_adopted_pet_ended_is_told_once_it_has_been_buried(home: pathlib.Path) -> None:
+    """Its status is another's to take, and the kernel tells others of it only after that."""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 15):
+        return  # no kernel before tells at all
+    engine.hatch("moka", command=["sh", "-c", "read word; exit 7"])
+    engine.hatch("pico")
+    kill_nest()
+    engine.start_nest()
+    engine.write("moka", "go\n")
+    engine.signal("pico", signal.SIGKILL)
+    eventually(lambda: all(pet.epitaph for pet in engine.pets()), "both deaths are seen")
+    told = {
+        pet.name: (pet.epitaph.cause, pet.epitaph.exit_code) for pet in engine.pets() if pet.epitaph
+    }
+    assert told == {"moka": ("exited with status 7", 7), "pico": ("killed by SIGKILL", 137)}
+
+
 def test_stopping_the_nest_leaves_the_pets(home: pathlib.Path) -> None:
     pet = engine.hatch("moka")
     engine.stop_nest()

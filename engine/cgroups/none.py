@@ -151,8 +151,8 @@ class _Processes(Group):
             try:
                 times = process.cpu_times()
                 memory += process.memory_info().rss
-                threads += process.num_threads()
-            except _errors():
+                threads += int(_status(process.pid)["Threads"])
+            except (OSError, _errors()):
                 continue
             # what it waited for counts too: a meal's time must not vanish with the meal
             seconds += times.user + times.system + times.children_user + times.children_system
@@ -167,9 +167,8 @@ class _Processes(Group):
         found: dict[str, int] = {}
         for pid in self.processes():
             try:
-                with open(f"/proc/{pid}/status", errors="replace") as file:
-                    lines = dict(line.split(":", 1) for line in file)
-            except (OSError, ValueError):
+                lines = _status(pid)
+            except OSError:
                 continue
             for name, field in STATUS.items():
                 if field in lines:
@@ -226,6 +225,16 @@ class _Processes(Group):
 def _namespace_of(pid: int) -> int:
     """The inode number of its pid namespace. Raises OSError."""
     return os.stat(f"/proc/{pid}/ns/pid").st_ino
+
+
+def _status(pid: int) -> dict[str, str]:
+    """proc_pid_status(5), by field. Raises OSError.
+
+    A process has the name it likes, in which a newline is escaped, but nothing else that ends a
+    line elsewhere, or looks like a field. Of two fields the kernel's own is the later one.
+    """
+    with open(f"/proc/{pid}/status", errors="replace", newline="\n") as file:
+        return dict(line.split(":", 1) for line in file)
 
 
 def _errors() -> type[Exception]:

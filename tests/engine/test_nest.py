@@ -143,6 +143,25 @@ def test_without_groups_a_pet_is_not_taken_for_one_before_it(home: pathlib.Path)
     engine.stop_nest()
 
 
+@pytest.mark.parametrize("name", [r"Threads:\t999999", r"\rnameless"])
+def test_without_groups_a_pets_name_is_none_of_its_numbers(home: pathlib.Path, name: str) -> None:
+    """It stands in the same file as they do, proc_pid_status(5), and before them."""
+    script = pathlib.Path(__file__).with_name("groupless_nest.py")
+    subprocess.run([sys.executable, str(script), str(home), str(home / "run")], check=True)
+    pet = engine.hatch("moka")
+    before = pathlib.Path(f"/proc/{pet.pid}/comm").read_bytes()
+    engine.write("moka", f"printf '{name}' > /proc/1/comm\n")
+    comm = pathlib.Path(f"/proc/{pet.pid}/comm")
+    eventually(lambda: comm.read_bytes() != before, "it has another name")
+    readings = engine.look("moka").readings
+    assert readings is not None and readings.pids == 1
+    facts = engine.details("moka").facts
+    assert (facts["pids"].value, facts["pids"].file.split()[0]) == (1, "/proc/PID/status")
+    assert (facts["memory_anonymous"].value or 0) > 0
+    engine.release("moka")
+    engine.stop_nest()
+
+
 def test_without_a_freezer_pets_sleep_by_signals(home: pathlib.Path) -> None:
     """cgroup v1 has the freezer in a hierarchy of its own, which a kernel may lack."""
     if engine.start_nest()["cgroup"]["kind"] != "v1":

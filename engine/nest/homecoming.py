@@ -78,10 +78,10 @@ def _find_again(keeper: Keeper, dweller: Dweller) -> None:
     if record.phase == "ghost":
         keeper.take_group_away(dweller)
         return
+    record.meals = max(record.meals, meals.latest(dweller.directory))
     if pidfd is not None:
         dweller.pidfd, dweller.ours = pidfd, False
         record.oom_kills = dweller.group.read().oom_kills or 0
-        record.meals = max(record.meals, meals.latest(dweller.directory))
         asleep = dweller.group.frozen()
         if asleep not in (None, record.asleep):  # a nest that died over it did not write it down
             record.asleep = not record.asleep

@@ -52,6 +52,8 @@ def test_a_sleeper_still_sleeps_under_the_next_nest(home: pathlib.Path) -> None:
 
 def test_a_pet_that_died_meanwhile_is_a_ghost(home: pathlib.Path) -> None:
     pet = engine.hatch("moka")
+    for _ in range(2):
+        said("moka", "true")
     kill_nest()
     pidfd = os.pidfd_open(pet.pid or 0)
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -60,6 +62,7 @@ def test_a_pet_that_died_meanwhile_is_a_ghost(home: pathlib.Path) -> None:
     ghost = engine.look("moka")
     assert ghost.status == "ghost" and ghost.epitaph is not None
     assert "while no nest was there" in ghost.epitaph.cause
+    assert ghost.meals == len(engine.meals("moka")) == 2
 
 
 def test_how_an_adopted_pet_ended_is_told_once_it_has_been_buried(home: pathlib.Path) -> None:

@@ -137,11 +137,14 @@ def test_a_signal_to_its_pid_1(procchi: Procchi) -> None:
 
 def test_a_real_time_signal_to_its_pid_1(procchi: Procchi) -> None:
     """Few of them have names: a number, or one that is so far from the first or the last."""
-    procchi("hatch", "moka", "--", "sh", "-c", "trap 'echo heard' 37; while :; do sleep 0.1; done")
+    script = "trap 'echo heard' 37; echo listens; while :; do sleep 0.1; done"
+    procchi("hatch", "moka", "--", "sh", "-c", script)
+    said = ["listens"]
     for word in ("37", "RTMIN+3", "sigrtmin+3"):
-        heard = procchi.says("logs", "moka").count("heard")
+        until(lambda: procchi.says("logs", "moka").split() == said)
         procchi("feed", "moka", "--signal", word)
-        until(lambda before=heard: procchi.says("logs", "moka").count("heard") > before)
+        said.append("heard")
+    until(lambda: procchi.says("logs", "moka").split() == said)
     for word in ("99", "RTMIN+99", "35+x"):
         assert word in procchi.refused("feed", "moka", "--signal", word, status=2)
 

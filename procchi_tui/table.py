@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from signal import SIGINT
+from signal import SIGINT, SIGKILL
 from typing import NamedTuple
 
 from textual.message_pump import MessagePump
@@ -178,7 +178,7 @@ class Table:
 
 def _ending(meal: Meal) -> tuple[str, str]:
     took = duration(meal.duration)
-    if meal.oom_killed:
+    if meal.oom_killed and meal.exit_code == 128 + SIGKILL:  # and not another of the pet's
         return f"Killed: it ate more memory than its limit allows ({took})", "bad"
     if meal.exit_code:
         return f"Exit status {meal.exit_code} ({took})", "bad"

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList, RichLog
 
-from engine import Limits
+from engine import Limits, Meal
 from procchi_tui.app import ProcchiApp
 from procchi_tui.screens.choice import ChoiceScreen
 from procchi_tui.snacks import refusal, snacks
+from procchi_tui.table import _ending
 from procchi_tui.widgets.feed_panel import FeedPanel
 from tests.tui.conftest import face, seen, until
 from tests.tui.fixed_nest import FixedNest, pet
@@ -134,3 +135,13 @@ def test_what_holds_in_place_of_a_limit_is_told_and_is_enough_for_forks() -> Non
         "itself would suffer."
     )
     assert "only this" not in refusal(hog, [loose, pet("momo", enforced=())])
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(137, "Killed: it ate"), (0, "Eaten up: exit status 0"), (1, "Exit status 1")],
+)
+def test_killed_is_who_was_killed_and_not_who_ate_beside_it(code: int, said: str) -> None:
+    """The OOM killer's counter is the group's, and two meals may be under way in it."""
+    meal = Meal(("sleep", "3"), code, 3.0, oom_killed=True)
+    assert _ending(meal)[0].startswith(said)

@@ -128,15 +128,15 @@ def epitaph_of(status: int, oom: bool, last: Readings, released: bool) -> Epitap
 
 def refusal(what: str, command: Sequence[str], step: str, errno: int, said: str) -> ProcchiError:
     """The error that a failed step means to whoever asked."""
-    if step == "execve" and not command:
+    if step == "execve" and not command and errno == ENOENT:
         why = "its egg has no shell, and names no command to run: give one behind `--`"
         return CommandNotFound(f"{what}: {why}")
     if step == "execve":
-        shown = command[0]
+        shown = repr(command[0]) if command else "its egg's shell"
         if errno == ENOENT:
             hint = ": leave the quotes away, or use sh -c '…'" if " " in shown else ""
             where = "" if "/" in shown else " in the PATH"  # execvp(3) looks up no other there
-            return CommandNotFound(f"{what}: its egg has no {shown!r}{where}{hint}")
+            return CommandNotFound(f"{what}: its egg has no {shown}{where}{hint}")
         hint = ": is it a program? A script of yours needs chmod +x" if errno == EACCES else ""
-        return CommandNotExecutable(f"{what}: {shown!r} cannot be executed: {said}{hint}")
+        return CommandNotExecutable(f"{what}: {shown} cannot be executed: {said}{hint}")
     return HatchFailed(f"{what}: at the step {step!r}: {said}")

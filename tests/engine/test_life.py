@@ -148,6 +148,15 @@ def test_a_command_that_ends_leaves_a_ghost_with_an_epitaph(home: pathlib.Path) 
         engine.feed("brief", ["true"])
 
 
+def test_a_shell_that_is_there_and_cannot_be_executed_is_not_said_to_be_missing(
+    home: pathlib.Path,
+) -> None:
+    """E2BIG: execve(2) takes no variable of more than 128 KiB."""
+    with pytest.raises(engine.CommandNotExecutable, match=r"its egg's shell .*: Argument list too"):
+        engine.hatch("moka", environment={"LONG": "x" * 200_000})
+    assert engine.pets() == []
+
+
 def test_a_killed_pet_says_by_what(home: pathlib.Path) -> None:
     engine.hatch("moka")
     engine.signal("moka", signal.SIGKILL)

@@ -6,6 +6,7 @@ snapshots, never older ones.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +83,8 @@ class Observatory:
         assert self.keeper
         for dweller in self.keeper.visible():
             if dweller.alive:
-                dweller.hits = dweller.group.hits()
+                self.keeper.read(dweller)  # what is told from here on is what changes from here on
+                dweller.hits, dweller.throttled_at = dweller.group.hits(), -math.inf
 
     def _stop(self) -> None:
         if self._timer:

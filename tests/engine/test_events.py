@@ -103,6 +103,29 @@ def test_what_happened_before_anybody_watched_is_no_news(home: pathlib.Path) -> 
     assert "limit" not in kinds(events)
 
 
+def test_a_pet_that_was_stopped_before_anybody_watched_is_no_news(home: pathlib.Path) -> None:
+    engine.hatch("moka", limits=engine.Limits(cpu=0.05))
+    if not engine.look("moka").enforced:
+        return
+    files = {fact.file: fact.path for fact in engine.details("moka").facts.values()}
+    stat = pathlib.Path(next(path for file, path in files.items() if file.startswith("cpu.stat")))
+    engine.write("moka", "(timeout 6 sh -c 'while :; do :; done'; echo over)\n")
+    log = home / "pets/moka/log"  # engine.log_path would look at the pet
+    eventually(lambda: "over" in log.read_text(), "it has been busy")
+    assert "nr_throttled 0" not in stat.read_text()
+
+    def rests() -> bool:
+        before = stat.read_text()
+        time.sleep(0.5)
+        return stat.read_text() == before
+
+    eventually(rests, "it rests")
+    with heard() as events:
+        engine.hatch("pico")
+        eventually(lambda: "hatched" in kinds(events, "pico"), "something new is told")
+    assert "throttled" not in kinds(events)
+
+
 def test_an_oom_kill_of_before_is_no_news_and_no_cause_of_death(home: pathlib.Path) -> None:
     """Whoever is released later was not killed for memory, and nobody needs to have watched."""
     engine.hatch("moka", limits=engine.Limits(memory="20M"))

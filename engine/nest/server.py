@@ -32,6 +32,11 @@ RESERVED = 64
 """Descriptors that are left for what is under way, and for those who want to release pets."""
 COSTLY = frozenset({"hatch", "feed", "pull", "catalogue", "watch"})
 FULL_SECONDS = 0.1
+NONSENSE = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),  # of numbers and of brackets there may be too many
+)
+"""What a request raises that cannot be meant."""
 SWEEP_SECONDS = 0.5
 """After a pull was killed: its helpers die with it, but not at once."""
 
@@ -355,7 +360,7 @@ class Visitor:
                 self.on_message(message)
         except ProcchiError as error:
             self.refuse(error)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except NONSENSE as error:
             self.refuse(BadRequest(f"the request makes no sense: {type(error).__name__}: {error}"))
         except Exception as error:
             self.refuse(

@@ -178,8 +178,9 @@ class Table:
 
 def _ending(meal: Meal) -> tuple[str, str]:
     took = duration(meal.duration)
-    if meal.oom_killed and meal.exit_code == 128 + SIGKILL:  # and not another of the pet's
+    if meal.oom_killed and meal.exit_code == 128 + SIGKILL:
         return f"Killed: it ate more memory than its limit allows ({took})", "bad"
-    if meal.exit_code:
-        return f"Exit status {meal.exit_code} ({took})", "bad"
-    return f"Eaten up: exit status 0 ({took})", "good"
+    ending = f"Exit status {meal.exit_code} ({took})"
+    if meal.oom_killed:  # somebody else in the pet, who may have been of the same meal
+        return f"{ending}; the OOM killer struck meanwhile", "bad"
+    return (ending, "bad") if meal.exit_code else (f"Eaten up: exit status 0 ({took})", "good")

@@ -170,7 +170,8 @@ class Keeper:
 
     def _notice_waking(self, dweller: Dweller) -> None:
         """Its group is a directory that its keeper can write to, without asking us."""
-        if dweller.record.asleep and dweller.group.frozen() is False:
+        asleep = dweller.record.asleep and not dweller.releases
+        if asleep and dweller.group.frozen() is False:
             dweller.record.asleep = False
             self.save(dweller, sync=False)
             self.tell_of("awake", dweller)

@@ -196,9 +196,11 @@ def test_a_pet_that_somebody_else_froze_or_woke_is_as_the_kernel_says(home: path
     pet = engine.hatch("moka")
     path = next(one.path for one in engine.xray("moka").cgroup if one.file == file)
     engine.sleep("moka")
-    with engine.watch() as watch:
+    with engine.watch(readings=5) as watch:
+        told = iter(watch)
+        next(told)  # from here on it is watched
         pathlib.Path(path).write_text(words[1])
-        woken = next(e for e in watch if isinstance(e, engine.Event))
+        woken = next(item for item in told if isinstance(item, engine.Event))
     assert (woken.kind, engine.look("moka").status) == ("awake", "alive")
     assert said("moka", "echo hi") == "hi"
     pathlib.Path(path).write_text(words[0])

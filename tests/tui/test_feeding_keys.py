@@ -139,9 +139,13 @@ def test_what_holds_in_place_of_a_limit_is_told_and_is_enough_for_forks() -> Non
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(137, "Killed: it ate"), (0, "Eaten up: exit status 0"), (1, "Exit status 1")],
+    [
+        (137, "Killed: it ate more memory than its limit allows (3.0 s)"),
+        (0, "Exit status 0 (3.0 s); the OOM killer struck meanwhile"),
+        (1, "Exit status 1 (3.0 s); the OOM killer struck meanwhile"),
+    ],
 )
 def test_killed_is_who_was_killed_and_not_who_ate_beside_it(code: int, said: str) -> None:
     """The OOM killer's counter is the group's, and two meals may be under way in it."""
     meal = Meal(("sleep", "3"), code, 3.0, oom_killed=True)
-    assert _ending(meal)[0].startswith(said)
+    assert _ending(meal) == (said, "bad")

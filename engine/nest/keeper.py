@@ -50,7 +50,7 @@ from engine.nest.notices import Notices
 from engine.nest.records import boot_id
 from engine.nest.temper import Temper
 from engine.places import Places
-from engine.syswrap import pidfd_status
+from engine.syswrap import pidfd_status, zombie_status
 
 RESTED_SECONDS = 5.0
 """A pet that was not throttled for this long, and is again, is news."""
@@ -58,8 +58,6 @@ UNSAVED_SECONDS = 2.0
 """How soon a disk that took no record is asked again."""
 REMOVAL_ATTEMPTS = 200
 """Nine seconds in all; every twentieth kills who is still in the group."""
-REAPED_SECONDS, ASK_SECONDS = 5.0, 0.02
-"""How long init may take to reap an adopted pet, and how often it is asked whether it has."""
 OOM_SECONDS = 5.0
 """How soon after an OOM kill was counted a death by SIGKILL is put down to it."""
 
@@ -376,25 +374,10 @@ class Keeper:
     def _died(self, dweller: Dweller) -> None:
         self.loop.forget(dweller.pidfd)
         self.alarms.unset(dweller.record.name)
-        died = time.monotonic()
         if dweller.ours:
             _, status = os.waitpid(dweller.record.pid, 0)
-            self._reaped(dweller, status, died)
         else:
-            self._ask_how(dweller, died)
-
-    def _ask_how(self, dweller: Dweller, died: float) -> None:
-        """It was adopted, so another reaps it, and only then does the kernel tell us its status."""
-        try:
-            status = pidfd_status(dweller.pidfd)
-        except OSError:  # an older kernel never does
-            status = -1
-        if status is not None or dweller.releases or time.monotonic() - died > REAPED_SECONDS:
-            self._reaped(dweller, -1 if status is None else status, died)
-        else:
-            self.loop.later(ASK_SECONDS, lambda: self._ask_how(dweller, died))
-
-    def _reaped(self, dweller: Dweller, status: int, died: float) -> None:
+            status = self._status_of(dweller)
         os.close(dweller.pidfd)
         dweller.pidfd = -1
         last = dweller.group.read()
@@ -403,9 +386,18 @@ class Keeper:
             last = dweller.history[-1]
         released = bool(dweller.releases)
         killed = status != -1 and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        oom = killed and not released and died - dweller.oom_at < OOM_SECONDS
+        oom = killed and not released and time.monotonic() - dweller.oom_at < OOM_SECONDS
         self.bury(dweller, epitaph_of(status, oom, last, released))
         self.take_group_away(dweller)
+
+    def _status_of(self, dweller: Dweller) -> int:
+        """The wait status of one that was adopted, whom another reaps; -1 where nobody tells."""
+        status = zombie_status(dweller.record.pid, dweller.record.start_time)
+        if (
+            status is None
+        ):  # it has been reaped: by now the kernel tells others, if it is new enough
+            status = pidfd_status(dweller.pidfd)
+        return -1 if status is None else status
 
     def bury(self, dweller: Dweller, epitaph: Epitaph) -> None:
         """Make it a ghost."""

@@ -39,7 +39,13 @@ from engine.syswrap.constants import (
     TIOCGPTN,
     TIOCSPTLCK,
 )
-from engine.syswrap.process import dump_no_core, send_signal, start_time, take_hold
+from engine.syswrap.process import (
+    dump_no_core,
+    send_signal,
+    start_time,
+    take_hold,
+    zombie_status,
+)
 from engine.syswrap.record import SyscallError, call, recording, write_down
 
 __all__ = [
@@ -87,4 +93,5 @@ __all__ = [
     "unshare",
     "write_down",
     "write_file",
+    "zombie_status",
 ]

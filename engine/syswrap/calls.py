@@ -421,14 +421,16 @@ def bound_capabilities(kept: Iterable[CAP]) -> None:
 
 
 def pidfd_status(pidfd: int) -> int | None:
-    """The wait status of the ended process behind `pidfd`, once whoever it was has reaped it.
+    """The wait status of the ended process behind `pidfd`, whoever has reaped it.
 
-    None until then, and always before Linux 6.15, which brought PIDFD_INFO_EXIT. Raises OSError
-    where there will never be an answer.
+    None before Linux 6.15, which brought PIDFD_INFO_EXIT, and while the process runs.
     """
     info = bytearray(64)  # struct pidfd_info of linux/pidfd.h, its first version
     info[:8] = PIDFD_INFO_EXIT.to_bytes(8, sys.byteorder)
-    fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    try:
+        fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return None
     if not int.from_bytes(info[:8], sys.byteorder) & PIDFD_INFO_EXIT:
         return None
     return int.from_bytes(info[60:64], sys.byteorder, signed=True)

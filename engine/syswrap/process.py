@@ -10,17 +10,32 @@ from collections.abc import Callable
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks since boot at which `pid` started; None when there is no such process.
+    """Clock ticks since boot at which `pid` started; None when there is no such process."""
+    fields = _stat(pid)
+    return None if not fields or fields[0] in {b"Z", b"X"} else int(fields[19])
 
-    A process may have any name, `) (` included: the fields are counted behind the last `)`.
+
+def zombie_status(pid: int, started: int) -> int | None:
+    """The wait status of the process that started at `started`; None unless it is a zombie.
+
+    That is before anybody reaps it: proc_pid_stat(5), to whoever could trace it (ptrace(2)).
+    """
+    fields = _stat(pid)
+    if not fields or fields[0] != b"Z" or int(fields[19]) != started:
+        return None
+    return int(fields[49])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the state on; none when there is no such process.
+
+    A process may have any name, `) (` included: they are counted behind the last `)`.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            content = file.read()
+            return file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = content.rpartition(b")")[2].split()
-    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+        return []
 
 
 def send_signal(pid: int, number: int, is_meant: Callable[[int], bool]) -> bool:

@@ -39,7 +39,8 @@ class Shown(NamedTuple):
     @property
     def fails(self) -> bool:
         """Whether it is shown to be refused: one line says so, and the status is 1."""
-        return any(line.startswith("procchi: ") for line in self.lines)
+        says_so = any(line.startswith("procchi: ") for line in self.lines)
+        return says_so and not self.command.endswith("echo $?")
 
 
 def section(readme: str) -> list[Shown]:
@@ -77,7 +78,7 @@ def pattern(command: str, line: str) -> str | None:
         for old, new in ON_V2.items():
             text = text.replace(old, new)
         words = text.split()
-    return r"\s+".join(_any_day(word) for word in words)
+    return r"\s+".join(_any_day(word) for word in words).replace("periods", "periods?")
 
 
 def _any_day(word: str) -> str:

@@ -305,3 +305,27 @@ def test_shells_complete_the_pets_names(procchi: Procchi) -> None:
     }
     done = subprocess.run([PROCCHI], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["plain,moka"]
+
+
+def shell(procchi: Procchi, line: str) -> subprocess.CompletedProcess[str]:
+    """A line of sh(1), in which $0 is the command."""
+    return subprocess.run(
+        ["sh", "-c", line, PROCCHI],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=procchi.environment,
+        check=False,
+    )
+
+
+def test_streams_that_the_caller_has_closed_are_empty(procchi: Procchi) -> None:
+    procchi("hatch", "moka")
+    pulled = shell(procchi, '"$0" pull home 2>&-')
+    assert (pulled.returncode, pulled.stdout.split()[0]) == (0, "home")
+    refused = shell(procchi, '"$0" look nobody 2>&-')
+    assert (refused.returncode, refused.stdout) == (1, "")
+    fed = shell(procchi, "\"$0\" feed moka -- sh -c 'cat && echo fed >&2' <&- >&-")
+    assert (fed.returncode, fed.stdout, fed.stderr) == (0, "", "fed\n")
+    silent = shell(procchi, "\"$0\" feed moka -- sh -c 'cat; echo a; echo b >&2' <&- >&- 2>&-")
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")

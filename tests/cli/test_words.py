@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from procchi_tui.cli import failures, text
 from procchi_tui.cli.feeding import feed
 from procchi_tui.cli.hatching import hatch
 from procchi_tui.cli.program import ALIASES, program
+from tests.conftest import at_work
 
 from .conftest import PROCCHI, Procchi
 
@@ -24,9 +26,10 @@ COMMANDS = [[name] for name in program.commands] + [["eggs", "rm"], ["nest", "st
 
 
 @pytest.fixture
-def procchi(tmp_path: Path) -> Procchi:
-    """The command, with a home where nothing is."""
-    return Procchi(tmp_path / "nobody")
+def procchi(tmp_path: Path) -> Iterator[Procchi]:
+    """The command, with a home where nothing is, and no nest afterwards."""
+    yield Procchi(tmp_path / "nobody")
+    assert not at_work(str(tmp_path / "nobody"))
 
 
 @pytest.mark.parametrize("words", [[], *COMMANDS], ids=" ".join)
@@ -151,30 +154,6 @@ def test_a_reader_that_leaves_is_no_error(procchi: Procchi) -> None:
     )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (141, "")
-
-
-def shell(procchi: Procchi, line: str) -> subprocess.CompletedProcess[str]:
-    """A line of sh(1), in which $0 is the command."""
-    return subprocess.run(
-        ["sh", "-c", line, PROCCHI],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=procchi.environment,
-        check=False,
-    )
-
-
-def test_streams_that_the_caller_has_closed_are_empty(procchi: Procchi) -> None:
-    procchi("hatch", "moka")
-    pulled = shell(procchi, '"$0" pull home 2>&-')
-    assert (pulled.returncode, pulled.stdout.split()[0]) == (0, "home")
-    refused = shell(procchi, '"$0" look nobody 2>&-')
-    assert (refused.returncode, refused.stdout) == (1, "")
-    fed = shell(procchi, "\"$0\" feed moka -- sh -c 'cat && echo fed >&2' <&- >&-")
-    assert (fed.returncode, fed.stdout, fed.stderr) == (0, "", "fed\n")
-    silent = shell(procchi, "\"$0\" feed moka -- sh -c 'cat; echo a; echo b >&2' <&- >&- 2>&-")
-    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
 
 
 def test_a_mistake_of_our_own_is_one_line_and_a_traceback_only_on_demand(

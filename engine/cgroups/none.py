@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cgroups import stopping
 from engine.cgroups.group import Cgroups, Group
 from engine.model import Fact, Limits, Readings
-from engine.syswrap import call, send_signal, start_time
+from engine.syswrap import call, send_signal, start_time, status_fields
 
 if TYPE_CHECKING:
     import psutil
@@ -151,7 +151,7 @@ class _Processes(Group):
             try:
                 times = process.cpu_times()
                 memory += process.memory_info().rss
-                threads += int(_status(process.pid)["Threads"])
+                threads += int(status_fields(process.pid)["Threads"])
             except (OSError, _errors()):
                 continue
             # what it waited for counts too: a meal's time must not vanish with the meal
@@ -167,7 +167,7 @@ class _Processes(Group):
         found: dict[str, int] = {}
         for pid in self.processes():
             try:
-                lines = _status(pid)
+                lines = status_fields(pid)
             except OSError:
                 continue
             for name, field in STATUS.items():
@@ -225,16 +225,6 @@ class _Processes(Group):
 def _namespace_of(pid: int) -> int:
     """The inode number of its pid namespace. Raises OSError."""
     return os.stat(f"/proc/{pid}/ns/pid").st_ino
-
-
-def _status(pid: int) -> dict[str, str]:
-    """proc_pid_status(5), by field. Raises OSError.
-
-    A process has the name it likes, in which a newline is escaped, but nothing else that ends a
-    line elsewhere, or looks like a field. Of two fields the kernel's own is the later one.
-    """
-    with open(f"/proc/{pid}/status", errors="replace", newline="\n") as file:
-        return dict(line.split(":", 1) for line in file)
 
 
 def _errors() -> type[Exception]:

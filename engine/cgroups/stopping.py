@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
+from engine.syswrap import status_fields
+
 FILE = "State T (stopped)"
 """What says so: proc_pid_status(5)."""
 ROUNDS = 200
@@ -46,9 +48,8 @@ def _runs(pid: int) -> bool:
     proc_pid_status(5).
     """
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            fields = dict(line.split(b":", 1) for line in file)
+        fields = status_fields(pid)
     except OSError:
         return False
-    pending = int(fields[b"ShdPnd"], 16) >> (signal.SIGSTOP - 1) & 1
-    return not pending and fields[b"State"].split()[0] not in {b"T", b"t", b"Z", b"X"}
+    pending = int(fields["ShdPnd"], 16) >> (signal.SIGSTOP - 1) & 1
+    return not pending and fields["State"].split()[0] not in {"T", "t", "Z", "X"}

@@ -9,6 +9,7 @@ from engine.errors import ProcchiError
 from engine.nest.dweller import Answer, Dweller, Refuse
 from engine.nest.keeper import Keeper
 from engine.nest.wishes import signal_of
+from engine.syswrap import status_fields
 
 GRACE_SECONDS = 3.0
 """How long a PID 1 that handles SIGTERM may take to end, before SIGKILL."""
@@ -61,9 +62,6 @@ def _released(keeper: Keeper, dweller: Dweller) -> None:
 
 def _handles(pid: int, number: int) -> bool:
     """Whether the process catches the signal (SigCgt in proc_pid_status(5))."""
-    # By bytes: a line ends at \n alone, while a name may hold \r, and a field of the pet's own.
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"SigCgt:"):
-                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    with contextlib.suppress(OSError):
+        return bool(int(status_fields(pid)["SigCgt"], 16) >> (number - 1) & 1)
     return False

@@ -43,6 +43,7 @@ from engine.syswrap.process import (
     dump_no_core,
     send_signal,
     start_time,
+    status_fields,
     take_hold,
     zombie_status,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "sethostname",
     "setns",
     "start_time",
+    "status_fields",
     "syncfs",
     "take_hold",
     "umount2",

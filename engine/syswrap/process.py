@@ -26,6 +26,16 @@ def zombie_status(pid: int, started: int) -> int | None:
     return int(fields[49])
 
 
+def status_fields(pid: int) -> dict[str, str]:
+    """proc_pid_status(5), by field. Raises OSError.
+
+    A process has the name it likes, in which a newline is escaped, but nothing else that ends a
+    line elsewhere, or looks like a field. Of two fields the kernel's own is the later one.
+    """
+    with open(f"/proc/{pid}/status", errors="replace", newline="\n") as file:
+        return dict(line.split(":", 1) for line in file)
+
+
 def _stat(pid: int) -> list[bytes]:
     """The fields of proc_pid_stat(5) from the state on; none when there is no such process.
 

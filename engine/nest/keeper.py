@@ -393,9 +393,7 @@ class Keeper:
     def _status_of(self, dweller: Dweller) -> int:
         """The wait status of one that was adopted, whom another reaps; -1 where nobody tells."""
         status = zombie_status(dweller.record.pid, dweller.record.start_time)
-        if (
-            status is None
-        ):  # it has been reaped: by now the kernel tells others, if it is new enough
+        if status is None:  # it has been reaped: a kernel that is new enough tells others now
             status = pidfd_status(dweller.pidfd)
         return -1 if status is None else status
 
